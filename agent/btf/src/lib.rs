@@ -1,0 +1,1 @@
+//! Field offsets from the running kernel's BTF, scanned in place.

@@ -1,0 +1,1 @@
+//! Hashes and script contents of files as the container sees them.

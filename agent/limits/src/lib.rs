@@ -1,0 +1,1 @@
+//! The sensor's own cgroup: made, limited, entered, read back.

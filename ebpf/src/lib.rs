@@ -1,0 +1,1 @@
+//! What runs in the kernel, and the records that cross the ring.

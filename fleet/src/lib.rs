@@ -1,0 +1,1 @@
+//! What every host shares: atomic files, the health document, locks, host identity.
