@@ -1,0 +1,101 @@
+//! Paths: names from a dentry upward, leaf first.
+//!
+//! `bpf_d_path` is not granted to raw tracepoints, so the walk that it does is done here, without its locks: a rename in the same
+//! instant can mix an old and a new name, which user space notices when the file it opens has another inode.
+
+use linnet_ebpf::{PATH_CUT, PATH_DETACHED, PathSpan, TAIL_CAP};
+
+use crate::{
+    kernel::{append_str, pointer},
+    offset,
+};
+
+/// NAME_MAX and its NUL.
+const NAME_LEN: u32 = 256;
+/// Names and mounts of one path.
+const MAX_STEPS: u32 = 64;
+/// Names between a bind mount's root and the root of its file system.
+const MAX_BIND_STEPS: u32 = 24;
+/// Bytes of one path; the tail has room for four of them behind a full argv.
+const MAX_BYTES: u32 = 1024;
+
+/// Position after what was appended.
+pub type Position = u32;
+
+/// Appends the path of `dentry` on `mnt` (a `struct vfsmount *`).
+#[inline(never)]
+pub fn append_path(buffer: *mut u8, start: Position, mnt: u64, dentry: u64, span: &mut PathSpan) -> Position {
+    let mut flags = 0u16;
+    let mut mount = mnt.wrapping_sub(u64::from(offset!(mount_mnt)));
+    let mut root = pointer(mnt, offset!(vfsmount_root));
+    let first_root = root;
+    let mut dentry = dentry;
+    let mut position = start & (TAIL_CAP - 1);
+    let end = position + MAX_BYTES;
+    let mut below_end = 0;
+    let mut done = false;
+    for _ in 0..MAX_STEPS {
+        if dentry == root {
+            if below_end == 0 {
+                below_end = position;
+            }
+            let parent = pointer(mount, offset!(mount_parent));
+            if parent == mount || parent == 0 {
+                done = true;
+                break;
+            }
+            dentry = pointer(mount, offset!(mount_mountpoint));
+            mount = parent;
+            root = pointer(mount.wrapping_add(u64::from(offset!(mount_mnt))), offset!(vfsmount_root));
+            continue;
+        }
+        let parent = pointer(dentry, offset!(dentry_parent));
+        if parent == dentry || parent == 0 {
+            // The root of a file system that is not the root of this mount: an anonymous file, or a lazily
+            // unmounted tree.
+            flags |= PATH_DETACHED;
+            if parent == dentry && below_end == 0 {
+                position += append_str(buffer, position, NAME_LEN, pointer(dentry, offset!(dentry_name)));
+            }
+            done = true;
+            break;
+        }
+        if position > end {
+            break;
+        }
+        position += append_str(buffer, position, NAME_LEN, pointer(dentry, offset!(dentry_name)));
+        dentry = parent;
+    }
+    if !done {
+        flags |= PATH_CUT;
+    }
+    if below_end == 0 {
+        below_end = position;
+    }
+    span.below = below_end.wrapping_sub(start) as u16;
+    span.above = position.wrapping_sub(below_end) as u16;
+    let bind_start = position;
+    if flags & PATH_DETACHED == 0 {
+        position = append_bind(buffer, position, first_root);
+    }
+    span.bind = position.wrapping_sub(bind_start) as u16;
+    span.flags = flags;
+    position
+}
+
+/// Appends the names from a mount's root to the root of its file system: none but for a bind mount.
+#[inline(always)]
+fn append_bind(buffer: *mut u8, start: Position, root: u64) -> Position {
+    let mut position = start & (TAIL_CAP - 1);
+    let end = position + MAX_BYTES / 2;
+    let mut dentry = root;
+    for _ in 0..MAX_BIND_STEPS {
+        let parent = pointer(dentry, offset!(dentry_parent));
+        if parent == dentry || parent == 0 || position > end {
+            break;
+        }
+        position += append_str(buffer, position, NAME_LEN, pointer(dentry, offset!(dentry_name)));
+        dentry = parent;
+    }
+    position
+}
