@@ -1,1 +1,10 @@
 //! What every host shares: atomic files, the health document, locks, host identity.
+//!
+//! The agent and the updater both stand on this crate; it knows neither.
+#![forbid(unsafe_code)]
+
+pub mod atomic_file;
+mod capped;
+pub mod health;
+pub mod host;
+pub mod lock;
