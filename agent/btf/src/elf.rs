@@ -28,8 +28,8 @@ impl From<io::Error> for ElfError {
     }
 }
 
-/// Offset and length of the .BTF section. `read_at` fills the whole buffer from an offset of the file, or fails.
-/// That the section lies inside the file is for the caller to find out by reading it.
+/// Offset and length of the .BTF section. `read_at` fills the whole buffer from an offset of the file, or
+/// fails. That the section lies inside the file is for the caller to find out by reading it.
 pub(crate) fn btf_section(
     mut read_at: impl FnMut(&mut [u8], u64) -> io::Result<()>,
 ) -> Result<(u64, u64), ElfError> {
@@ -85,7 +85,9 @@ fn field<const N: usize>(header: &[u8; 64], at: usize) -> [u8; N] {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use proptest::collection::vec;
     use proptest::prelude::*;
+    use proptest::sample::Index;
 
     /// An ELF file with the sections null, .BTF, .BTF_ids and .shstrtab.
     pub(crate) fn image(btf: &[u8]) -> Vec<u8> {
@@ -150,7 +152,7 @@ pub(crate) mod tests {
 
     proptest! {
         #[test]
-        fn no_image_panics(flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8)) {
+        fn no_image_panics(flips in vec((any::<Index>(), any::<u8>()), 1..8)) {
             let mut image = image(b"0123456789");
             for (index, byte) in flips {
                 *index.get_mut(&mut image) = byte;

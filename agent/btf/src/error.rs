@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::MAX_BTF_BYTES;
+
 /// Why BTF could not be read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -18,13 +20,13 @@ pub enum BtfError {
         source: io::Error,
     },
     /// The path names something that cannot hold BTF.
-    #[error("{} is not a regular file: give a raw BTF file or an ELF file with a .BTF section", path.display())]
+    #[error("{} is not a regular file: give raw BTF or an ELF file with a .BTF section", path.display())]
     NotRegular {
         /// The file.
         path: PathBuf,
     },
-    /// The blob is over [`crate::MAX_BTF_BYTES`].
-    #[error("{}: {len_bytes} bytes of BTF are over the limit of {} bytes", path.display(), crate::MAX_BTF_BYTES)]
+    /// The blob is over [`MAX_BTF_BYTES`].
+    #[error("{}: {len_bytes} bytes of BTF are over the limit of {MAX_BTF_BYTES} bytes", path.display())]
     TooLarge {
         /// The file.
         path: PathBuf,

@@ -1,8 +1,8 @@
 //! Files: where BTF comes from, and the bytes of it for as long as they are needed.
 //!
-//! The kernel's own BTF is mapped, so that it costs the sensor no memory; kernels before 6.16 refuse that
-//! (`sysfs` files had no mmap), and there it is read. A file that an operator names is always read: mapping it would
-//! let whoever truncates the file kill the sensor with SIGBUS.
+//! The kernel's own BTF is mapped, so that it costs the sensor no memory; kernels before 6.16 cannot map it,
+//! and there it is read. A file that an operator names is always read: mapping it would let whoever
+//! truncates the file kill the sensor with SIGBUS.
 //!
 //! Invariants: no more than [`MAX_BTF_BYTES`] are held; only regular files are opened, and a named pipe does
 //! not block.
@@ -21,7 +21,7 @@ use crate::{Btf, BtfError};
 /// The running kernel's BTF.
 pub const KERNEL_BTF: &str = "/sys/kernel/btf/vmlinux";
 
-/// The longest BTF that is read. A distribution's kernel has 3 to 7 MB; the format's own limit on strings is 16 MiB.
+/// The longest BTF that is read. A distribution's kernel has 3 to 7 MB.
 pub const MAX_BTF_BYTES: u64 = 64 << 20;
 
 /// `SYSFS_MAGIC` of linux/magic.h.
@@ -51,8 +51,8 @@ impl BtfFile {
     /// Opens a file of raw BTF, or an ELF file with a section named `.BTF`, such as a kernel's `vmlinux`.
     ///
     /// # Errors
-    /// When the file cannot be read, is not regular, is too large or is an ELF file without BTF. The BTF itself
-    /// is not looked at; [`BtfFile::btf`] does that.
+    /// When the file cannot be read, is not regular, is too large or is an ELF file without BTF. The BTF
+    /// itself is not looked at; [`BtfFile::btf`] does that.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, BtfError> {
         let path = path.as_ref();
         let error = |operation| move |source| BtfError::Io { operation, path: path.into(), source };
@@ -126,8 +126,40 @@ fn map_kernel_btf(file: &File, path: &Path, len: u64) -> Option<Mmap> {
     }
     // A private mapping, since the kernel refuses a shared one (btf_sysfs_vmlinux_mmap).
     #[expect(unsafe_code, reason = "a mapping is sound only while nobody changes the file")]
-    // SAFETY: this file of sysfs is the kernel's own BTF, in its read-only data: it has the same bytes and the
-    // same length until the machine stops.
+    // SAFETY: this file of sysfs is the kernel's own BTF, in its read-only data: it has the same bytes and
+    // the same length until the machine stops.
     let mapping = unsafe { MmapOptions::new().len(usize::try_from(len).ok()?).map_copy_read_only(file) };
     mapping.ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_section_of_an_elf_file_and_a_raw_file_give_the_same_bytes() {
+        let raw = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/7.2.btf");
+        let bytes = std::fs::read(&raw).unwrap();
+        let image = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(&image, elf::tests::image(&bytes)).unwrap();
+        for path in [raw.as_path(), image.path()] {
+            let file = BtfFile::open(path).unwrap();
+            assert_eq!(file.bytes(), bytes);
+            assert!(!file.is_mapped(), "a file that can be cut short must not be mapped");
+            file.btf().unwrap();
+        }
+    }
+
+    #[test]
+    fn a_section_beyond_the_end_of_its_file_is_an_error() {
+        let mut image = elf::tests::image(b"BTF");
+        let len_at = image.len() - 2 * 64 + 32;
+        for (len, expected) in [(1 << 20, "beyond the end"), (1u64 << 40, "over the limit")] {
+            image[len_at..len_at + 8].copy_from_slice(&len.to_le_bytes());
+            let file = tempfile::NamedTempFile::new().unwrap();
+            std::fs::write(&file, &image).unwrap();
+            let error = BtfFile::open(file.path()).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        }
+    }
 }

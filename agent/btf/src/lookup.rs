@@ -1,7 +1,7 @@
 //! Lookup: one member in one struct, through anonymous structs and unions, and the size of a type.
 //!
-//! Types of a hostile blob can be nested in a circle or in a tree that doubles at each level, so depth, chains
-//! and the steps of a whole query are bounded.
+//! Types of a hostile blob can be nested in a circle or in a tree that doubles at each level, so depth,
+//! chains and the steps of a whole query are bounded.
 
 use crate::BtfError;
 use crate::types::{Btf, Kind, Member, Type};
@@ -10,8 +10,9 @@ use crate::types::{Btf, Kind, Member, Type};
 const MAX_DEPTH: u32 = 16;
 /// Qualifiers, typedefs and array dimensions in a row.
 const MAX_CHAIN: u32 = 32;
-/// Members looked at and types fetched by one query. A hundred fields of a real kernel take some 20,000.
-const MAX_STEPS: u32 = 1 << 20;
+/// Members looked at and types fetched by one query. All 137 fields of the tests' table take 4,000 to 4,400
+/// on a real kernel.
+const MAX_STEPS: u32 = 1 << 17;
 /// Only 64-bit kernels run this sensor.
 const POINTER_BYTES: u64 = 8;
 
@@ -36,8 +37,8 @@ impl<'b, 'a> Lookup<'b, 'a> {
         Self { btf, steps_left: MAX_STEPS }
     }
 
-    /// The member at a path such as `d_name.name`; each part but the last is a struct or union embedded in the
-    /// one before.
+    /// The member at a path such as `d_name.name`; each part but the last is a struct or union embedded in
+    /// the one before.
     pub fn path(&mut self, outer: &Type<'a>, path: &str) -> Result<Option<Located>, BtfError> {
         let mut inner = *outer;
         let mut found: Option<Located> = None;

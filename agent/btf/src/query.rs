@@ -95,7 +95,8 @@ impl<'a> Btf<'a> {
         Ok(values)
     }
 
-    /// Sizes in bytes of structs, unions or typedefs. Of several definitions the first that has members counts.
+    /// Sizes in bytes of structs, unions or typedefs. Of several definitions the first that has members
+    /// counts.
     ///
     /// # Errors
     /// When the types contradict the format.
@@ -103,17 +104,22 @@ impl<'a> Btf<'a> {
         let definitions = self.definitions(names.iter().copied())?;
         let mut lookup = Lookup::new(self);
         let mut size = |name: &str| {
-            let mut ids = definitions.of(name);
-            let first = ids.next();
-            let with_members = |&id: &u32| matches!(self.by_id(id), Ok(Some(found)) if !found.is_aggregate() || !found.tail.is_empty());
-            let id = first.filter(with_members).or_else(|| ids.find(with_members)).or(first);
-            id.map(|id| lookup.size_bytes(id)).transpose()
+            let mut empty = None;
+            for id in definitions.of(name) {
+                let size = lookup.size_bytes(id)?;
+                if self.by_id(id)?.is_some_and(|found| found.is_aggregate() && found.tail.is_empty()) {
+                    empty = empty.or(Some(size));
+                } else {
+                    return Ok(Some(size));
+                }
+            }
+            Ok(empty)
         };
         names.iter().map(|name| size(name)).collect()
     }
 
     fn definitions<'n>(&self, names: impl Iterator<Item = &'n str>) -> Result<Definitions<'n>, BtfError> {
-        let names = NameSet::new(names);
+        let names = NameSet::new(names.filter(|name| !name.is_empty()));
         let mut tagged = vec![Vec::new(); names.len()];
         let mut aliases = vec![Vec::new(); names.len()];
         for found in self.walk() {

@@ -13,17 +13,23 @@ macro_rules! fields {
 /// Required on every kernel.
 pub const FIELDS: &[Field<'static>] = fields! {
     task_struct {
-        "start_boottime" | "real_start_time", "loginuid", "sessionid", "real_parent", "group_leader",
-        "exit_code", "thread_pid", "task_works", "cgroups", "nsproxy", "fs", "mm", "real_cred", "cred", "signal",
-        "pid", "tgid", "comm", "flags", "self_exec_id",
+        "start_boottime", "loginuid", "sessionid", "real_parent", "group_leader", "exit_code", "thread_pid",
+        "task_works", "cgroups", "nsproxy", "fs", "mm", "real_cred", "cred", "signal", "pid", "tgid", "comm",
+        "flags", "self_exec_id",
     }
-    linux_binprm { "secureexec", "have_execfd", "filename", "interp", "fdpath" | "interp", "file", "executable", "mm", "argc", "p", "cred" }
+    linux_binprm {
+        "secureexec", "have_execfd", "filename", "interp", "fdpath", "file", "executable", "mm", "argc", "p",
+        "cred",
+    }
     mm_struct { "arg_start", "arg_end", "env_start", "exe_file" }
-    file { "f_path", "f_path.mnt", "f_path.dentry", "f_inode", "f_task_work" | "f_rcuhead" | "f_u.fu_rcuhead" | "f_u" }
+    file {
+        "f_path", "f_path.mnt", "f_path.dentry", "f_inode", "f_flags",
+        "f_task_work" | "f_rcuhead" | "f_u.fu_rcuhead" | "f_u",
+    }
     path { "mnt", "dentry" }
     vfsmount { "mnt_root", "mnt_sb" }
     mount { "mnt", "mnt_parent", "mnt_mountpoint", "mnt_ns", "mnt_id" }
-    dentry { "d_name", "d_name.name", "d_name.len", "d_parent", "d_inode", "d_sb" }
+    dentry { "d_name", "d_name.name", "d_name.len", "d_hash.pprev", "d_parent", "d_inode", "d_sb" }
     qstr { "name", "len" }
     inode {
         "i_mode", "i_nlink", "i_ino", "i_sb", "i_size", "i_uid", "i_gid",
