@@ -57,8 +57,8 @@ fn is_hostile(ch: char) -> bool {
 
 /// Whether `text` has nothing from U+007F on, so that no character can be hostile.
 ///
-/// Adding one lifts 0x7F to the high bit and leaves the bytes above it there (0xFF is in no UTF-8); without an
-/// early exit the compiler makes vector code of it.
+/// Adding one lifts 0x7F to the high bit and leaves the bytes above it there (0xFF is in no UTF-8). There is no
+/// early exit, so that the compiler makes vector code of it.
 fn is_plain(text: &str) -> bool {
     text.bytes().fold(0_u8, |seen, byte| seen | byte.wrapping_add(1)) < 0x80
 }

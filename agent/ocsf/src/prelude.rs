@@ -1,7 +1,8 @@
 //! The parts that are the same in every event of a run, encoded once.
 //!
-//! `device`, `metadata.product` and `metadata.profiles` make up a third of an exec event. They are ready JSON
-//! here, so that writing them is a copy.
+//! They are ready JSON here, so that writing them is a copy. The host is described whole in the events in which
+//! the sensor speaks of itself, the first line of every run among them; the others carry only what finds it there
+//! (`uid`) and what a reader wants to see (`hostname`), for the rest would be a tenth of every line.
 
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
@@ -17,6 +18,7 @@ pub const PROFILES: [&str; 3] = ["host", "container", "linux/linux_users"];
 #[derive(Debug, Clone)]
 pub struct Prelude {
     pub(crate) device: Box<RawValue>,
+    pub(crate) device_reference: Box<RawValue>,
     pub(crate) product: Box<RawValue>,
     pub(crate) profiles: Box<RawValue>,
 }
@@ -28,7 +30,14 @@ impl Prelude {
     ///
     /// None that these types can make; the signature is the encoder's.
     pub fn new(device: &Device<'_>, product: &Product<'_>) -> Result<Self, LineError> {
-        Ok(Self { device: encode(device)?, product: encode(product)?, profiles: to_raw_value(&PROFILES)? })
+        let reference =
+            Device { uid: device.uid, hostname: device.hostname, kind: device.kind, ..Device::default() };
+        Ok(Self {
+            device: encode(device)?,
+            device_reference: encode(&reference)?,
+            product: encode(product)?,
+            profiles: to_raw_value(&PROFILES)?,
+        })
     }
 }
 

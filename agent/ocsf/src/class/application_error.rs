@@ -38,6 +38,6 @@ impl<U: Serialize> Serialize for ApplicationError<'_, U> {
             }
         }
         unmapped(&mut event, self.unmapped.as_ref())?;
-        self.base.end(event)
+        self.base.end_with_host(event)
     }
 }

@@ -46,6 +46,6 @@ impl<U: Serialize> Serialize for ApplicationLifecycle<'_, U> {
         }
         event.serialize_field("app", &self.base.prelude.product)?;
         unmapped(&mut event, self.unmapped.as_ref())?;
-        self.base.end(event)
+        self.base.end_with_host(event)
     }
 }

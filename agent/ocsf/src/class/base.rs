@@ -2,6 +2,7 @@
 
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
 
 use crate::object::{Enrichment, Metadata};
 use crate::prelude::Prelude;
@@ -74,8 +75,17 @@ impl<'a> Base<'a> {
         Ok(event)
     }
 
-    /// Ends the event: what was found out, what made it, and where.
-    pub(crate) fn end<S: SerializeStruct>(&self, mut event: S) -> Result<S::Ok, S::Error> {
+    /// Ends an event about the host: what was found out, what made it, and where.
+    pub(crate) fn end<S: SerializeStruct>(&self, event: S) -> Result<S::Ok, S::Error> {
+        self.end_at(event, &self.prelude.device_reference)
+    }
+
+    /// Ends an event about the sensor itself, with the host described whole.
+    pub(crate) fn end_with_host<S: SerializeStruct>(&self, event: S) -> Result<S::Ok, S::Error> {
+        self.end_at(event, &self.prelude.device)
+    }
+
+    fn end_at<S: SerializeStruct>(&self, mut event: S, device: &RawValue) -> Result<S::Ok, S::Error> {
         if !self.enrichments.is_empty() {
             event.serialize_field("enrichments", self.enrichments)?;
         }
@@ -90,7 +100,7 @@ impl<'a> Base<'a> {
                 product: &self.prelude.product,
             },
         )?;
-        event.serialize_field("device", &self.prelude.device)?;
+        event.serialize_field("device", device)?;
         event.end()
     }
 }
