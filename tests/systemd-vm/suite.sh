@@ -1,0 +1,193 @@
+#!/bin/bash
+# What an operator relies on when linnet-agent is a systemd service; runs inside the test machine.
+#
+# A check is a function that prints why it fails. They run in the order of the list at the end, on one service that
+# lives from check to check, as a service does. Prints `ok NAME` or `FAILED NAME: why` and at the end
+# `N passed, N failed`.
+set -uo pipefail
+
+unit=linnet-agent.service
+events=/var/log/linnet/events.ndjson
+health=/run/linnet/health.json
+
+property() { systemctl show "$unit" --property="$1" --value; }
+
+main_pid() { property MainPID; }
+
+# Waits until a command succeeds: `within SECONDS COMMAND...`.
+within() {
+    local end=$((SECONDS + $1))
+    shift
+    until "$@"; do
+        ((SECONDS < end)) || return 1
+        sleep 0.2
+    done
+}
+
+say() {
+    echo "$@"
+    return 1
+}
+
+replaced() { [[ $(property ActiveState) == active && $(main_pid) != "$1" && $(main_pid) != 0 ]]; }
+
+watchdog_was_fed_since() { [[ $(property WatchdogTimestampMonotonic) != "$1" ]]; }
+
+# The cgroup directory that the agent is in.
+agent_cgroup() { sed -n 's,^0::,/sys/fs/cgroup,p' "/proc/$(main_pid)/cgroup"; }
+
+# Runs a command that only this call can have run, and waits until the output has it.
+command_is_seen() {
+    local marker=linnet-marker-$1-$RANDOM$RANDOM
+    /bin/echo "$marker" >/dev/null
+    within 15 grep -qs -- "$marker" "$events"
+}
+
+# A check of one limit: the file in the agent's cgroup has a number, not `max`.
+limit_is_set() {
+    local value
+    value=$(cat "$(agent_cgroup)/$1" 2>&1) || say "$1 of the agent's cgroup: $value"
+    [[ $value =~ ^[0-9]+ ]] || say "$1 of $(agent_cgroup) is '$value'"
+}
+
+service_becomes_active() {
+    local answer
+    answer=$(systemctl start "$unit" 2>&1) || say "$answer"
+    [[ $(property Type) == notify ]] || say "Type is $(property Type), so active says nothing"
+    [[ $(property ActiveState) == active ]] || say "state is $(property ActiveState)"
+}
+
+agent_is_in_the_delegated_cgroup() {
+    local group
+    group=/sys/fs/cgroup$(property ControlGroup)
+    [[ $(property Delegate) == yes ]] || say "Delegate is $(property Delegate)"
+    [[ $(agent_cgroup) == "$group"* ]] || say "agent is in $(agent_cgroup), the service in $group"
+}
+
+limits_are_set() {
+    local file
+    for file in memory.max memory.high cpu.max pids.max; do
+        limit_is_set "$file" || return 1
+    done
+}
+
+status_exits_0() {
+    local answer
+    answer=$(linnet-agent status 2>&1) || say "code $?: $answer"
+}
+
+status_reports_the_limits_in_force() {
+    local answer max
+    max=$(cat "$(agent_cgroup)/memory.max")
+    answer=$(linnet-agent status --json) || say "code $?"
+    jq -e --argjson max "$max" '.limits | [.. | numbers] | index($max) != null' <<<"$answer" >/dev/null ||
+        say "memory.max is $max; status says: $(jq -c .limits <<<"$answer")"
+}
+
+health_document_is_of_the_running_agent() {
+    local pid
+    pid=$(jq -e '.pid' "$health") || say "no .pid in $health"
+    [[ $pid == "$(main_pid)" ]] || say "document of $pid, the service is $(main_pid)"
+}
+
+a_command_is_in_the_output() {
+    command_is_seen first || say "not in $events: $(wc -l <"$events") lines"
+}
+
+every_line_of_the_output_is_json() {
+    local lines parsed
+    lines=$(wc -l <"$events")
+    parsed=$(head -n "$lines" "$events" | jq -c . 2>&1 | wc -l)
+    ((lines > 0 && lines == parsed)) || say "$lines lines, $parsed parsed"
+}
+
+the_first_event_is_the_start() {
+    head -n 1 "$events" | jq -e '.class_uid == 6002 and .activity_id == 3' >/dev/null ||
+        say "$(head -n 1 "$events" | cut -c -200)"
+}
+
+a_second_agent_is_refused() {
+    local rc=0
+    timeout 20 linnet-agent run --stdout >/dev/null 2>&1 || rc=$?
+    ((rc != 0)) || say "it ran and ended well"
+    ((rc != 124)) || say "it ran on"
+    [[ $(property ActiveState) == active ]] || say "the first one is $(property ActiveState) now"
+}
+
+the_watchdog_is_fed() {
+    local limit_us before
+    limit_us=$(property WatchdogUSec)
+    [[ -n $limit_us && $limit_us != 0 && $limit_us != infinity ]] || say "WatchdogSec is '$limit_us'"
+    before=$(property WatchdogTimestampMonotonic)
+    within 60 watchdog_was_fed_since "$before" || say "no sign of life in 60 s"
+}
+
+a_killed_agent_is_restarted_and_works() {
+    local old
+    old=$(main_pid)
+    kill -9 "$old"
+    within 60 replaced "$old" || say "state $(property ActiveState), pid $(main_pid) after 60 s"
+    command_is_seen restart || say "nothing is seen after the restart"
+    limit_is_set memory.max
+}
+
+# systemd reads the limit of a running service at its start, so the shorter one needs a restart.
+a_hung_agent_is_restarted() {
+    local old
+    mkdir -p "/run/systemd/system/$unit.d"
+    printf '[Service]\nWatchdogSec=5\nTimeoutAbortSec=2\n' >"/run/systemd/system/$unit.d/watchdog.conf"
+    systemctl daemon-reload
+    systemctl restart "$unit" || say "restart with a shorter limit: $(property Result)"
+    old=$(main_pid)
+    kill -STOP "$old"
+    within 60 replaced "$old" || say "state $(property ActiveState), pid $(main_pid) after 60 s"
+    command_is_seen hung || say "nothing is seen after the restart"
+}
+
+stop_is_clean_and_quick() {
+    local start=$SECONDS group
+    group=/sys/fs/cgroup$(property ControlGroup)
+    systemctl stop "$unit" || say "systemctl stop: $?"
+    ((SECONDS - start <= 10)) || say "it took $((SECONDS - start)) s"
+    [[ $(property Result) == success && $(property ExecMainStatus) == 0 ]] ||
+        say "result $(property Result), code $(property ExecMainStatus)"
+    [[ ! -d $group ]] || say "$group is still there"
+}
+
+the_last_event_is_the_stop() {
+    tail -n 1 "$events" | jq -e '.class_uid == 6002 and .activity_id == 4' >/dev/null ||
+        say "$(tail -n 1 "$events" | cut -c -200)"
+}
+
+status_of_a_stopped_agent_is_not_0() {
+    if linnet-agent status >/dev/null 2>&1; then
+        say "it is 0"
+    fi
+}
+
+passed=0 failed=0
+for check in service_becomes_active agent_is_in_the_delegated_cgroup limits_are_set status_exits_0 \
+    status_reports_the_limits_in_force health_document_is_of_the_running_agent a_command_is_in_the_output \
+    every_line_of_the_output_is_json the_first_event_is_the_start a_second_agent_is_refused the_watchdog_is_fed \
+    a_killed_agent_is_restarted_and_works a_hung_agent_is_restarted stop_is_clean_and_quick \
+    the_last_event_is_the_stop status_of_a_stopped_agent_is_not_0; do
+    # A shell of its own with -e, so that a check ends at the first thing that is wrong.
+    why=$(
+        set -e
+        "$check" 2>&1
+    )
+    # shellcheck disable=SC2181  # as a condition, the check would run without -e
+    if (($? == 0)); then
+        echo "ok $check"
+        passed=$((passed + 1))
+    else
+        echo "FAILED $check: ${why:-no reason given}"
+        failed=$((failed + 1))
+    fi
+done
+if ((failed > 0)); then
+    echo "the service's journal:"
+    journalctl --unit="$unit" --output=short-monotonic --no-pager --lines=60
+fi
+echo "$passed passed, $failed failed"
+((failed == 0))
