@@ -1,25 +1,25 @@
 //! SHA-256 of an open file, and its first bytes, in one pass.
 //!
 //! Invariants: what is returned was read while the inode's size, ctime and mtime stood still. Pages that were not in the
-//! page cache before are dropped again: they would be charged to the sensor's own memory limit and push out what the
-//! host uses. Pages that were there, or that anybody maps, stay (`POSIX_FADV_DONTNEED` leaves mapped and dirty pages
-//! alone). Which it is, `RWF_NOWAIT` tells: it fails with EAGAIN where a page is not there. File systems without it
-//! are read plainly, and nothing is dropped.
+//! page cache before are dropped again. Kept, they would stay charged to the sensor's own memory limit until that is
+//! under pressure, and a host that starts many programs would see the sensor sit at its limit. The price: a program that
+//! starts from a cold cache reads again what it had not mapped by then. Pages that were there before are never dropped, nor
+//! are those that anybody maps or writes (`POSIX_FADV_DONTNEED` passes over them): a running program loses nothing.
 
-use std::io::IoSliceMut;
 use std::num::NonZeroU64;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::fs::Advice;
-use rustix::io::{Errno, ReadWriteFlags};
+use rustix::io::{Errno, pread};
 use rustix::time::{ClockId, clock_gettime};
 use sha2::{Digest as _, Sha256};
 
 use crate::answer::{Content, Missing};
 use crate::found_file::look_at;
 use crate::identity::{InodeTime, Seen};
+use crate::residency::Residency;
 
 /// Bytes read at once. Twice the kernel's usual read-ahead; the buffer is each thread's largest possession.
 pub(crate) const CHUNK_BYTES: usize = 128 * 1024;
@@ -59,7 +59,7 @@ pub(crate) fn digest(
     let mut hash = Sha256::new();
     let kept_len = content_bytes.map(|limit| limit.min(usize::try_from(before.size).unwrap_or(limit)));
     let mut kept = Vec::with_capacity(kept_len.unwrap_or(0));
-    let mut reader = Reader::new(&fd);
+    let mut reader = Reader::new(&fd, before.size);
     let mut offset = 0u64;
     loop {
         between();
@@ -89,45 +89,45 @@ pub(crate) fn digest(
     Ok(Digest { sha256: hash.finalize().into(), content })
 }
 
+/// Smaller files are not worth the three system calls.
+const WORTH_DROPPING: u64 = 32 * 1024;
+
 /// Reads that leave the page cache as they found it.
 struct Reader<F> {
     fd: F,
-    tells_residency: bool,
+    residency: Option<Residency>,
 }
 
 impl<F: AsFd> Reader<F> {
-    fn new(fd: F) -> Self {
-        // No read-ahead: it would bring in pages before their absence is noticed. Refusal is harmless.
-        let _ = rustix::fs::fadvise(&fd, 0, None, Advice::Random);
-        Self { fd, tells_residency: true }
+    fn new(fd: F, size: u64) -> Self {
+        let residency = if size >= WORTH_DROPPING { Residency::of(&fd, size) } else { None };
+        if residency.is_some() {
+            // No read-ahead: it would bring in pages before their absence is noticed. Refusal is harmless.
+            let _ = rustix::fs::fadvise(&fd, 0, None, Advice::Random);
+        }
+        Self { fd, residency }
     }
 
     fn read(&mut self, offset: u64, buffer: &mut [u8]) -> Result<usize, Errno> {
-        if self.tells_residency {
-            match self.read_with(offset, buffer, ReadWriteFlags::NOWAIT) {
-                Err(Errno::AGAIN) => return self.read_absent(offset, buffer),
-                Err(Errno::OPNOTSUPP | Errno::INVAL | Errno::NOSYS) => self.tells_residency = false,
-                result => return result,
+        let absent = match &mut self.residency {
+            Some(residency) => residency.absent(offset, buffer.len()),
+            None => Vec::new(),
+        };
+        let read = loop {
+            match pread(&self.fd, &mut *buffer, offset) {
+                Err(Errno::INTR) => {}
+                result => break result?,
             }
-        }
-        self.read_with(offset, buffer, ReadWriteFlags::empty())
-    }
-
-    fn read_absent(&self, offset: u64, buffer: &mut [u8]) -> Result<usize, Errno> {
-        let read = self.read_with(offset, buffer, ReadWriteFlags::empty())?;
-        if let Some(len) = NonZeroU64::new(read as u64) {
-            let _ = rustix::fs::fadvise(&self.fd, offset, Some(len), Advice::DontNeed);
+        };
+        for run in absent {
+            let _ = rustix::fs::fadvise(
+                &self.fd,
+                run.start,
+                NonZeroU64::new(run.end - run.start),
+                Advice::DontNeed,
+            );
         }
         Ok(read)
-    }
-
-    fn read_with(&self, offset: u64, buffer: &mut [u8], flags: ReadWriteFlags) -> Result<usize, Errno> {
-        loop {
-            match rustix::io::preadv2(&self.fd, &mut [IoSliceMut::new(buffer)], offset, flags) {
-                Err(Errno::INTR) => {}
-                result => return result,
-            }
-        }
     }
 }
 

@@ -75,3 +75,33 @@ fn fresh_file_is_left_to_ripen_and_an_old_or_future_one_is_not() {
     let _ = ripeness(InodeTime { sec: i64::MIN, nsec: u32::MAX });
     let _ = ripeness(InodeTime { sec: i64::MAX, nsec: u32::MAX });
 }
+
+fn absent_bytes(file: &File, len: usize) -> u64 {
+    let mut residency = Residency::of(file, len as u64).unwrap();
+    residency.absent(0, len).iter().map(|run| run.end - run.start).sum()
+}
+
+#[test]
+fn page_cache_is_left_as_it_was_found() {
+    let name = "page_cache_is_left_as_it_was_found";
+    let file = tempfile::tempfile().unwrap();
+    let len = 16 * CHUNK_BYTES;
+    file.write_all_at(&vec![7; len], 0).unwrap();
+    file.sync_all().unwrap();
+    std::thread::sleep(2 * TICKS);
+    let seen = look_at(&file).unwrap();
+    let pass = || digest(&file, &seen, None, &mut vec![0; CHUNK_BYTES], || ()).unwrap().sha256;
+    let sum = pass();
+    assert_eq!(absent_bytes(&file, len), 0, "what was there stays");
+    rustix::fs::fadvise(&file, 0, None, Advice::DontNeed).unwrap();
+    rustix::fs::fadvise(&file, 0, None, Advice::Random).unwrap();
+    // One chunk is in use by others: of it, nothing may go.
+    assert_eq!(pread(&file, &mut vec![0; CHUNK_BYTES], 3 * CHUNK_BYTES as u64), Ok(CHUNK_BYTES));
+    let absent = absent_bytes(&file, len);
+    if absent != 15 * CHUNK_BYTES as u64 {
+        let _ = writeln!(std::io::stderr(), "SKIPPED {name}: this file system keeps its pages (tmpfs?)");
+        return;
+    }
+    assert_eq!(pass(), sum);
+    assert_eq!(absent_bytes(&file, len), absent, "what was not there is gone again, the rest is not");
+}

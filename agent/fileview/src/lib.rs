@@ -7,7 +7,7 @@
 //! A dead file system (an NFS server that went away, a FUSE daemon that stopped) can hold a thread in a system call for
 //! ever. Then [`FileView::tend`] counts the thread as stuck, leaves the device and the mount namespace alone for a
 //! minute, starts another thread while there are fewer than `max_threads`, and answers the request with `timeout`.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod answer;
 mod bans;
@@ -25,6 +25,7 @@ mod lock;
 mod mount_table;
 mod process_dir;
 mod rate;
+mod residency;
 mod roads;
 mod seat;
 mod siblings;
