@@ -13,6 +13,7 @@ pub type Pid = u32;
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Stat {
     name: String,
+    state: char,
     parent: Pid,
     /// User and system time of all threads, also of those that have ended, in clock ticks.
     cpu_ticks: u64,
@@ -26,6 +27,7 @@ fn parse_stat(text: &str) -> Option<Stat> {
     let number = |at: usize| fields.get(at)?.parse::<u64>().ok();
     Some(Stat {
         name: name.to_owned(),
+        state: fields.first()?.chars().next()?,
         parent: u32::try_from(number(1)?).ok()?,
         cpu_ticks: number(11)?.checked_add(number(12)?)?,
     })
@@ -59,6 +61,11 @@ pub fn family(root: Pid) -> Result<Vec<Pid>> {
         }
         family.extend(found);
     }
+}
+
+/// Whether a process is gone, or dead and only not reaped yet.
+pub fn has_ended(pid: Pid) -> bool {
+    stat(pid).is_none_or(|stat| matches!(stat.state, 'Z' | 'X'))
 }
 
 /// The kernel thread of this name.
@@ -111,7 +118,10 @@ mod tests {
     #[test]
     fn a_name_with_brackets_and_spaces_does_not_shift_the_fields() {
         let text = "7 (a) b (c)) S 3 7 7 0 -1 4194560 1 2 3 4 50 60 0 0 20 0 1 0 9 0 0";
-        assert_eq!(parse_stat(text), Some(Stat { name: "a) b (c)".to_owned(), parent: 3, cpu_ticks: 110 }));
+        assert_eq!(
+            parse_stat(text),
+            Some(Stat { name: "a) b (c)".to_owned(), state: 'S', parent: 3, cpu_ticks: 110 })
+        );
     }
 
     #[test]
@@ -125,8 +135,10 @@ mod tests {
     fn a_child_belongs_to_the_family() {
         let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
         let family = family(std::process::id()).unwrap();
+        assert!(!has_ended(child.id()));
         child.kill().unwrap();
         child.wait().unwrap();
+        assert!(has_ended(child.id()));
         assert!(family.contains(&child.id()) && family.contains(&std::process::id()));
     }
 

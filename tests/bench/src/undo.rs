@@ -16,6 +16,8 @@ use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
 use serde::{Deserialize, Serialize};
 
+use crate::processes::has_ended;
+
 /// How long a process group has for ending by itself.
 const END_PATIENCE: Duration = Duration::from_secs(5);
 /// How long a cgroup has for losing its last, dying process.
@@ -64,6 +66,11 @@ fn end_group(group: i32) -> Result<()> {
         let asked = Instant::now();
         while asked.elapsed() < END_PATIENCE {
             if test_kill_process_group(group).is_err() {
+                return Ok(());
+            }
+            if has_ended(group.as_raw_nonzero().get().unsigned_abs()) {
+                // A leader that nobody reaps keeps its group; what is left of that goes with it.
+                let _ = kill_process_group(group, Signal::KILL);
                 return Ok(());
             }
             sleep(Duration::from_millis(10));
