@@ -1,8 +1,15 @@
 //! Which file it was: what the kernel saw at exec, in the kernel's own terms.
 //!
 //! Invariant: two [`FileId`]s that are equal are the same inode with the same content, as far as ctime can tell.
-//! What ctime cannot tell: a second write within one clock tick of the first (see `ripeness` in `digest.rs`), stores
-//! through a shared mapping that is already dirty, and an administrator who sets the clock back.
+//! What ctime cannot tell: a second write within one clock tick of the first (`ripeness` in `digest.rs` waits that out
+//! where it matters), stores through a shared mapping that is already dirty, a single long `write(2)` that has not ended,
+//! an administrator who sets the clock back, and a file system whose server says what it likes (FUSE). While a program
+//! runs, nobody can write to its file (ETXTBSY), so the first three concern scripts.
+//!
+//! Anonymous devices (overlay, tmpfs, btrfs) are numbered anew when a file system goes: the next container's overlay has
+//! the number of the last one. An entry of the cache then still says the truth: the inode number of an overlay's file is
+//! that of the layer's file, and a tmpfs cannot be made to repeat a ctime. FUSE could, so the file system's magic is part of the
+//! identity.
 
 use rustix::fs::Statx;
 

@@ -18,10 +18,10 @@ use rustix::io::Errno;
 use crate::answer::{Missing, Purpose, Request, Road};
 use crate::bans::{Ban, Bans};
 use crate::config::Config;
-use crate::found_file::FoundFile;
+use crate::found_file::{FoundFile, look_at};
 use crate::host_mounts::HostMounts;
 use crate::identity::{InodeTime, Seen};
-use crate::kept_roots::KeptRoots;
+use crate::kept_roots::{KeptRoots, RootId};
 use crate::kernel_numbers::KernelNumbers;
 use crate::lock::lock;
 use crate::mount_table::MountTable;
@@ -108,7 +108,9 @@ impl Roads {
         // Outside the lock: following the link may ask the server of a network file system.
         let Ok(process) = ProcessDir::open(sighting.pid, sighting.start_ticks) else { return };
         let Ok(root) = process.root() else { return };
-        lock(&self.kept).keep(sighting.mnt_ns, root, process, Instant::now());
+        let Ok(seen) = look_at(&root) else { return };
+        let is = RootId { dev: seen.dev, inode: seen.inode, mount_id: seen.mount_id };
+        lock(&self.kept).keep(sighting.mnt_ns, root, is, process, Instant::now());
     }
 
     /// Closes kept roots that are due; gives the time until the next look.
@@ -218,10 +220,8 @@ impl Walk<'_> {
         if request.mnt_ns == roads.own_mnt_ns {
             return self.in_root(Road::Sibling, directory(b"/"));
         }
-        let kept = lock(&roads.kept).of(request.mnt_ns);
-        if let Some(kept) = kept
-            && let Some(open) = self.in_root(Road::KeptRoot, Ok(kept))
-        {
+        let kept = lock(&roads.kept).of(request.mnt_ns, request.id.dev);
+        if let Some(open) = kept.into_iter().find_map(|kept| self.in_root(Road::KeptRoot, Ok(kept))) {
             return Some(open);
         }
         let siblings: Vec<Sighting> = lock(&roads.siblings).of(request.mnt_ns).collect();

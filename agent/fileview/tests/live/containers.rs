@@ -71,6 +71,46 @@ fn file_of_a_container_whose_last_process_has_ended_is_found_through_its_kept_ro
 }
 
 #[test]
+fn kept_root_does_not_hold_up_the_unmounting_of_the_hosts_mount() {
+    let test = "kept_root_does_not_hold_up_the_unmounting_of_the_hosts_mount";
+    if cannot_run(test, "root", is_root()) {
+        return;
+    }
+    let outer = HostMount::tmpfs();
+    let enter = format!("cp $1/lower/* {0}; mount --bind {0} $1/root", outer.dir.path().display());
+    let container = Container::start(&enter);
+    let asker = Asker::default();
+    let app = container.request("/app", Purpose::Executable);
+    container.note_to(&asker.view);
+    asker.wait_until("root is kept", |view| view.counters().kept_roots == 1);
+    container.process.end();
+    assert!(std::process::Command::new("umount").arg(outer.dir.path()).status().unwrap().success());
+    assert_eq!(asker.view.counters().kept_roots, 1);
+    assert_eq!(asker.ask(&app).unwrap().road, Road::KeptRoot);
+}
+
+#[test]
+fn containers_in_quick_succession_are_all_kept() {
+    if cannot_run("containers_in_quick_succession_are_all_kept", "root", is_root()) {
+        return;
+    }
+    let asker = Asker::default();
+    let ended: Vec<Request> = (0..6)
+        .map(|number| {
+            let container = Container::start(TMPFS);
+            container.note_to(&asker.view);
+            asker.wait_until("root is kept", |view| view.counters().kept_roots > number);
+            let request = container.request("/app", Purpose::Executable);
+            container.process.end();
+            request
+        })
+        .collect();
+    for request in &ended {
+        assert_eq!(asker.ask(request).unwrap().road, Road::KeptRoot, "{}", request.mnt_ns);
+    }
+}
+
+#[test]
 fn container_that_nobody_kept_is_gone_and_says_so() {
     if cannot_run("container_that_nobody_kept_is_gone_and_says_so", "root", is_root()) {
         return;
