@@ -1,2 +1,27 @@
-//! The sensor.
-fn main() {}
+//! `linnet-agent`: the sensor and its command line.
+
+mod command;
+mod event;
+mod exit_code;
+mod kernel;
+mod process;
+mod record;
+mod sensor;
+mod settings;
+mod sink;
+mod terminal;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let arguments = command::Arguments::parse();
+    match command::execute(arguments) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            eprintln!("linnet-agent: {error:#}");
+            ExitCode::from(command::code_of(&error))
+        }
+    }
+}

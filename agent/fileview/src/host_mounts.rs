@@ -15,7 +15,7 @@ use crate::mount_table::MountTable;
 use crate::small_file::read_from_start;
 
 /// More than this is not read; 4 MiB are some 20,000 mounts.
-const MAX_TEXT_BYTES: usize = 4 << 20;
+pub(crate) const MAX_MOUNTINFO_BYTES: usize = 4 << 20;
 
 /// The table and the descriptor that tells of changes.
 #[derive(Debug, Default)]
@@ -50,7 +50,7 @@ impl HostMounts {
             state.mountinfo =
                 Some(rustix::fs::openat(CWD, "/proc/self/mountinfo", flags, Mode::empty()).ok()?);
         }
-        let text = read_from_start(state.mountinfo.as_ref()?, MAX_TEXT_BYTES).ok()?;
+        let text = read_from_start(state.mountinfo.as_ref()?, MAX_MOUNTINFO_BYTES).ok()?;
         state.table = Arc::new(MountTable::parse(&text));
         Some(Arc::clone(&state.table))
     }

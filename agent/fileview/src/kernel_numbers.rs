@@ -10,6 +10,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 
+use crate::host_mounts::MAX_MOUNTINFO_BYTES;
 use crate::mount_table::MountTable;
 use crate::small_file::read_small;
 
@@ -22,10 +23,7 @@ pub(crate) struct KernelNumbers {
 impl KernelNumbers {
     /// `(s_dev, i_ino)` of what the descriptor (`O_PATH` is enough) refers to.
     pub(crate) fn of(&mut self, fd: impl AsFd, mount_id: u64, stat_inode: u64) -> Option<(u32, u64)> {
-        self.by_inotify(fd).or_else(|| {
-            let text = read_small("/proc/self/mountinfo", 4 << 20).ok()?;
-            Some((MountTable::parse(&text).dev_of_mount(mount_id)?, stat_inode))
-        })
+        self.by_inotify(fd).or_else(|| Some((dev_of_own_mount(mount_id)?, stat_inode)))
     }
 
     fn by_inotify(&mut self, fd: impl AsFd) -> Option<(u32, u64)> {
@@ -45,6 +43,12 @@ impl KernelNumbers {
         let _ = rustix::io::read(inotify, &mut [0u8; 512]);
         watch_numbers(&text.ok()?)
     }
+}
+
+/// The device of one of the agent's own mounts.
+fn dev_of_own_mount(mount_id: u64) -> Option<u32> {
+    let text = read_small("/proc/self/mountinfo", MAX_MOUNTINFO_BYTES).ok()?;
+    MountTable::parse(&text).dev_of_mount(mount_id)
 }
 
 /// The numbers of the only watch in an inotify descriptor's `fdinfo`: `inotify wd:1 ino:3c6c9 sdev:fe00000 …`, in hex.
@@ -89,6 +93,7 @@ mod tests {
         for _ in 0..3 {
             assert_eq!(numbers.by_inotify(&file), Some((seen.dev, seen.inode)));
         }
+        assert_eq!(dev_of_own_mount(seen.mount_id), Some(seen.dev));
     }
 
     proptest! {

@@ -100,4 +100,39 @@ mod tests {
         file.set_len(0).unwrap();
         let _ = residency.absent(0, 10_000);
     }
+
+    #[test]
+    fn pages_of_an_overlays_file_are_those_of_its_layer() {
+        use std::io::Write as _;
+        use std::process::Command;
+        let name = "pages_of_an_overlays_file_are_those_of_its_layer";
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        for name in ["lower", "upper", "work", "merged"] {
+            std::fs::create_dir(at(name)).unwrap();
+        }
+        let len = 1 << 20;
+        std::fs::write(at("lower/file"), vec![1; len]).unwrap();
+        let lower = std::fs::File::open(at("lower/file")).unwrap();
+        lower.sync_all().unwrap();
+        let dirs = dir.path().display();
+        let options = format!("lowerdir={dirs}/lower,upperdir={dirs}/upper,workdir={dirs}/work");
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "overlay", "overlay", "-o", &options]).arg(at("merged"));
+        if !mount.output().is_ok_and(|output| output.status.success()) {
+            let _ = writeln!(std::io::stderr(), "SKIPPED {name}: needs root and overlayfs");
+            return;
+        }
+        let absent = {
+            let merged = std::fs::File::open(at("merged/file")).unwrap();
+            let mut residency = Residency::of(&merged, len as u64).unwrap();
+            let before = residency.absent(0, len);
+            rustix::fs::fadvise(&merged, 0, None, rustix::fs::Advice::DontNeed).unwrap();
+            (before, residency.absent(0, len))
+        };
+        let of_lower = Residency::of(&lower, len as u64).unwrap().absent(0, len);
+        assert!(Command::new("umount").arg(at("merged")).status().unwrap().success());
+        assert_eq!(absent.0, []);
+        assert_eq!(absent.1, of_lower);
+    }
 }

@@ -67,18 +67,17 @@ impl Met {
     }
 }
 
-impl From<Errno> for Missing {
-    fn from(errno: Errno) -> Self {
-        match errno {
-            Errno::NOENT
-            | Errno::SRCH
-            | Errno::NOTDIR
-            | Errno::LOOP
-            | Errno::XDEV
-            | Errno::STALE
-            | Errno::NXIO => Self::Gone,
-            other => Self::Io(other),
-        }
+/// What a refused step of a road means for it.
+const fn led_nowhere(errno: Errno) -> Missing {
+    match errno {
+        Errno::NOENT
+        | Errno::SRCH
+        | Errno::NOTDIR
+        | Errno::LOOP
+        | Errno::XDEV
+        | Errno::STALE
+        | Errno::NXIO => Missing::Gone,
+        other => Missing::Io(other),
     }
 }
 
@@ -236,9 +235,9 @@ impl Walk<'_> {
 
     /// Lets a verified file through and opens it; notes why another does not pass.
     fn pass(&mut self, road: Road, found: Result<FoundFile, Errno>) -> Option<OpenFile> {
-        let judged = found.map_err(Missing::from).and_then(|found| {
+        let judged = found.map_err(led_nowhere).and_then(|found| {
             let touched = found.verify(&self.request.id, self.touched_mtime, self.numbers)?;
-            let fd = found.open().map_err(Missing::from)?;
+            let fd = found.open().map_err(led_nowhere)?;
             Ok(OpenFile { fd, seen: found.seen, road, touched })
         });
         judged.map_err(|missing| self.met.note(missing)).ok()

@@ -17,8 +17,8 @@ use crate::worker::{Shared, replace_stuck, seat_worker};
 ///
 /// Questions are answered from memory or booked; threads named `linnet-hash` find, verify and read the files and hand
 /// the results to the function given to [`FileView::new`]. Call [`FileView::tend`] about once a second: it is what
-/// answers requests that a dead file system holds up. When dropped, the threads end after the read they are in, and
-/// pending tickets stay without an answer.
+/// answers requests that a dead file system holds up. When dropped, the threads end after the file they are at,
+/// and tickets that are pending otherwise stay without an answer.
 pub struct FileView {
     shared: Arc<Shared>,
 }

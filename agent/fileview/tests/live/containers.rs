@@ -186,6 +186,28 @@ fn overlay_over_several_file_systems_is_recognized_by_the_kernels_own_numbers() 
 }
 
 #[test]
+fn btrfs_subvolume_is_recognized_by_the_kernels_own_numbers() {
+    let test = "btrfs_subvolume_is_recognized_by_the_kernels_own_numbers";
+    let made = |program: &str| std::process::Command::new(program).arg("--version").output().is_ok();
+    let can = is_root() && made("mkfs.btrfs") && std::path::Path::new("/dev/loop-control").exists();
+    if cannot_run(test, "root, mkfs.btrfs and loop devices", can) {
+        return;
+    }
+    let root = "truncate -s 200M $1/image; mkfs.btrfs -q $1/image; mount -o loop $1/image $1/more; \
+                btrfs subvolume create $1/more/sub >/dev/null; cp $1/lower/* $1/more/sub; \
+                umount $1/more; mount -o loop,subvol=sub $1/image $1/root";
+    let container = Container::start(root);
+    let by_stat = container.request("/app.sh", Purpose::Script);
+    let kernel = FileId { dev: container.root_dev(), ..by_stat.id };
+    assert_ne!(by_stat.id.dev, kernel.dev, "stat shows the subvolume's device, or this test tests nothing");
+    let asker = Asker::default();
+    let facts = asker.ask(&Request { id: kernel, ..by_stat.clone() }).unwrap();
+    assert_eq!((hex(&facts.sha256), facts.road), (sha256sum(SCRIPT), Road::ProcRoot));
+    let other = Request { id: FileId { dev: kernel.dev + 1, ..kernel }, ..by_stat };
+    assert_eq!(asker.ask(&other), Err(Missing::Changed));
+}
+
+#[test]
 fn layers_copy_of_a_file_is_not_taken_for_the_containers() {
     if cannot_run("layers_copy_of_a_file_is_not_taken_for_the_containers", "root", is_root()) {
         return;

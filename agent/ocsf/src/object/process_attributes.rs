@@ -34,15 +34,30 @@ pub struct ProcessAttributes<'a> {
     /// Effective capabilities, bit by bit as in `linux/capability.h`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cap_effective: Option<Hex>,
+    /// Permitted capabilities, where they are not the effective ones.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cap_permitted: Option<Hex>,
+    /// Inheritable capabilities, where there are some.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cap_inheritable: Option<Hex>,
+    /// Session leader, in the initial pid namespace.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sid: Option<u32>,
     /// Namespaces by their inode numbers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub namespaces: Option<Namespaces>,
     /// How many times this process has executed an image.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exec_count: Option<u32>,
+    /// The path as it was given to exec, where `file` has another.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub filename: Option<&'a str>,
     /// What was asked to run (a script), where the kernel ran `file` for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub script: Option<&'a str>,
+    /// The interpreter as the script's first line names it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interpreter: Option<&'a str>,
     /// Cgroup path, where no container is made of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cgroup: Option<&'a str>,
@@ -52,6 +67,15 @@ pub struct ProcessAttributes<'a> {
     /// Whether the executable's mode bits changed the group at this exec.
     #[serde(skip_serializing_if = "is_false")]
     pub set_gid: bool,
+    /// Whether the kernel marked the exec as one that gains privileges (`AT_SECURE`).
+    #[serde(skip_serializing_if = "is_false")]
+    pub secure_exec: bool,
+    /// Whether the ancestors are not known, because the parent was not: events about it were lost.
+    #[serde(skip_serializing_if = "is_false")]
+    pub ancestry_missing: bool,
+    /// Whether the process was not seen to begin: the event about it was lost.
+    #[serde(skip_serializing_if = "is_false")]
+    pub launch_missing: bool,
     /// Whether a descriptor was executed (`execveat` without a path).
     #[serde(skip_serializing_if = "is_false")]
     pub by_descriptor: bool,

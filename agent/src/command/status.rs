@@ -1,0 +1,181 @@
+//! `status`: how the running agent is, from its health document.
+
+use std::{fmt::Write, path::Path};
+
+use jiff::Timestamp;
+use linnet_fleet::{
+    health::{Health, HealthError, Losses, State},
+    lock,
+};
+
+use super::load_settings;
+use crate::{exit_code, settings::Settings, terminal::sanitised};
+
+/// A document older than this many intervals is not of a living agent.
+const STALE_INTERVALS: u32 = 6;
+
+/// Prints the status and gives the exit code: 0 well, 1 not running, 3 degraded.
+pub fn execute(named: Option<&Path>, json: bool) -> anyhow::Result<u8> {
+    let settings = load_settings(named)?.settings;
+    let holder = lock::holder(&settings.lock_path());
+    let health = match Health::read(&settings.health_path()) {
+        Ok(health) => health,
+        Err(HealthError::Missing { .. }) if holder.is_some() => {
+            println!("linnet-agent is starting");
+            return Ok(exit_code::ERROR);
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let (code, verdict) = verdict(&health, holder, &settings);
+    if json {
+        println!("{}", serde_json::to_string_pretty(&health)?);
+    } else {
+        print!("{}", sanitised_lines(&describe(&health, &verdict)));
+    }
+    Ok(code)
+}
+
+fn verdict(health: &Health, holder: Option<u32>, settings: &Settings) -> (u8, String) {
+    let age = health.age(Timestamp::now());
+    if holder.is_none() {
+        return (exit_code::ERROR, format!("not running; last seen {age:#} ago"));
+    }
+    let stale = i64::from(settings.health.interval_s) * i64::from(STALE_INTERVALS);
+    if age.as_secs() > stale {
+        return (exit_code::ERROR, format!("pid {} holds the lock but has said nothing for {age:#}", health.pid));
+    }
+    match health.state {
+        State::Running => (exit_code::OK, "running".to_owned()),
+        State::Degraded => (exit_code::UNSUPPORTED, "running, degraded".to_owned()),
+        other => (exit_code::ERROR, other.as_str().to_owned()),
+    }
+}
+
+fn sanitised_lines(text: &str) -> String {
+    text.lines().fold(String::new(), |mut out, line| {
+        out.push_str(&sanitised(line));
+        out.push('\n');
+        out
+    })
+}
+
+fn describe(health: &Health, verdict: &str) -> String {
+    let mut out = String::new();
+    let _ = writeln!(out, "linnet-agent {}: {verdict} (pid {}, kernel {})", health.version, health.pid, health.kernel_release);
+    for reason in &health.degraded {
+        let _ = writeln!(out, "  ! {reason}");
+    }
+    let seen = health.canary.last_seen_at.map_or_else(|| "never".to_owned(), |at| at.to_string());
+    let _ = writeln!(out, "canary   sent {}, seen {}, last {seen}", health.canary.sent, health.canary.seen);
+    if let Some(at) = health.last_event_at {
+        let _ = writeln!(out, "events   last written {at}");
+    }
+    describe_hooks(health, &mut out);
+    describe_limits(health, &mut out);
+    describe_losses(health, &mut out);
+    for sink in &health.sinks {
+        let _ = write!(out, "sink     {}: {} events, {}, dropped {}", sink.name, sink.written_events, size(sink.written_bytes), sink.dropped);
+        let _ = writeln!(out, "{}", sink.last_error.as_ref().map_or_else(String::new, |error| format!(" ({error})")));
+    }
+    let table = &health.process_table;
+    let _ = writeln!(
+        out,
+        "table    {} processes, {}, evicted {}, swept {}",
+        table.entries,
+        size(table.bytes),
+        table.evicted,
+        table.swept
+    );
+    let files: Vec<String> = health.files.iter().map(|(name, count)| format!("{name} {count}")).collect();
+    let _ = writeln!(out, "files    {}", files.join(", "));
+    let settings = health.settings.path.as_deref().unwrap_or("all defaults");
+    let _ = writeln!(out, "settings {settings}");
+    out
+}
+
+fn describe_hooks(health: &Health, out: &mut String) {
+    for hook in &health.hooks {
+        let _ = writeln!(out, "hook     {:<5} {} ({})", hook.event, hook.chosen, hook.why);
+        for refused in &hook.refused {
+            let _ = writeln!(out, "           refused {}: {}", refused.hook, refused.error);
+        }
+    }
+}
+
+fn describe_limits(health: &Health, out: &mut String) {
+    let limits = &health.limits;
+    let force = &limits.in_force;
+    let cpu = match (force.cpu_quota_us, force.cpu_period_us) {
+        (Some(quota), Some(period)) if period > 0 => format!("{} % of a core", quota * 100 / period),
+        _ => "cpu unlimited".to_owned(),
+    };
+    let memory = force.memory_max_bytes.map_or_else(|| "memory unlimited".to_owned(), |bytes| format!("{} memory", size(bytes)));
+    let pids = force.pids_max.map_or_else(|| "pids unlimited".to_owned(), |most| format!("{most} pids"));
+    let enforced = if limits.enforced { "enforced" } else { "NOT all enforced" };
+    let _ = writeln!(out, "limits   {cpu}, {memory}, {pids}: {enforced} (cgroup {})", limits.mode.as_str());
+    for problem in &limits.problems {
+        let _ = writeln!(out, "           {problem}");
+    }
+    let usage = &health.usage;
+    if let Some(bytes) = usage.memory_bytes {
+        let peak = usage.memory_peak_bytes.map_or_else(String::new, |peak| format!(", peak {}", size(peak)));
+        let throttled = usage.throttled_us.map_or_else(String::new, |us| format!(", throttled {} ms", us / 1000));
+        let _ = writeln!(out, "usage    {}{peak}{throttled}", size(bytes));
+    }
+}
+
+fn describe_losses(health: &Health, out: &mut String) {
+    for (kind, losses) in &health.losses {
+        let _ = writeln!(out, "{kind:<8} {}", equation(losses));
+    }
+}
+
+fn equation(losses: &Losses) -> String {
+    let mut text = format!(
+        "attempted {} = received {} + lost {}",
+        losses.attempted, losses.received, losses.lost_ring
+    );
+    let in_ring = losses.ring_imbalance();
+    if in_ring > 0 {
+        let _ = write!(text, " + in the ring {in_ring}");
+    }
+    let _ = write!(text, "; delivered {}", losses.delivered);
+    for (what, reasons) in [("filtered", &losses.filtered), ("shed", &losses.shed), ("dropped", &losses.dropped)] {
+        for (reason, count) in reasons {
+            let _ = write!(text, ", {what} {count} ({reason})");
+        }
+    }
+    for (what, count) in
+        [("not understood", losses.decode_errors), ("waiting", losses.waiting), ("missed by the kernel", losses.missed_by_kernel)]
+    {
+        if count > 0 {
+            let _ = write!(text, ", {what} {count}");
+        }
+    }
+    text
+}
+
+/// Bytes for a reader.
+fn size(bytes: u64) -> String {
+    match bytes {
+        0..10_000 => format!("{bytes} B"),
+        10_000..10_000_000 => format!("{} kB", bytes / 1000),
+        _ => format!("{} MB", bytes / 1_000_000),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_equation_shows_every_place_a_record_can_be() {
+        let mut losses = Losses { attempted: 10, received: 7, lost_ring: 2, delivered: 4, waiting: 1, ..Losses::default() };
+        losses.filtered.insert("disabled".to_owned(), 1);
+        losses.dropped.insert("disk_full".to_owned(), 1);
+        assert_eq!(
+            equation(&losses),
+            "attempted 10 = received 7 + lost 2 + in the ring 1; delivered 4, filtered 1 (disabled), dropped 1 (disk_full), waiting 1"
+        );
+    }
+}

@@ -1,0 +1,37 @@
+//! The parts of every event that never change while the sensor runs: host and product.
+
+use linnet_fleet::host::Host;
+use linnet_ocsf::{
+    line::LineError,
+    object::{Device, DeviceKind, Os, Product},
+    prelude::Prelude,
+};
+
+/// Encodes host and product once.
+///
+/// `device.uid` is the host id where there is one, else the boot id, else the host name: the schema demands one, and these
+/// are the next best that are true.
+///
+/// # Errors
+/// None that these values can cause.
+pub fn prelude(host: &Host) -> Result<Prelude, LineError> {
+    let host_id = host.host_id.as_ref().map(ToString::to_string);
+    let boot_id = host.boot_id.as_ref().map(ToString::to_string);
+    let os_name = host.os.as_ref().and_then(|os| os.name.as_deref()).unwrap_or("Linux");
+    let os_version = host.os.as_ref().and_then(|os| os.version_id.as_deref());
+    let device = Device {
+        uid: host_id.as_deref().or(boot_id.as_deref()).unwrap_or(&host.hostname),
+        hostname: Some(&host.hostname),
+        kind: DeviceKind::Unknown,
+        os: Some(Os::linux(os_name, os_version, Some(&host.kernel_release))),
+        boot_time_ms: host.booted_at.map(|at| at.as_millisecond()),
+        boot_uid: boot_id.as_deref(),
+    };
+    let product = Product {
+        name: "Linnet",
+        vendor_name: Some("Linnet"),
+        version: Some(env!("CARGO_PKG_VERSION")),
+        ..Product::default()
+    };
+    Prelude::new(&device, &product)
+}

@@ -1,0 +1,228 @@
+//! Loading the kernel programs: each on its own, so that one refusal costs one kind of event.
+
+use std::{io, os::fd::AsFd, path::Path};
+
+use aya::{
+    EbpfLoader, VerifierLogLevel,
+    maps::{Array, HashMap, MapData, PerCpuArray, RingBuf},
+    programs::{ProgramError, ProgramFd, RawTracePoint, raw_trace_point::RawTracePointLink},
+};
+use linnet_btf::BtfFile;
+use linnet_ebpf::{FileKey, KIND_EXEC, KIND_EXIT, KIND_FORK, KINDS, Offsets};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use zerocopy::IntoBytes;
+
+use super::{
+    cgroup_mode,
+    counters::{CounterMap, KernelCounts, recursion_misses},
+    offsets::{self, OffsetsError},
+    ring::{Ring, WakeWord},
+};
+
+/// The object that build.rs made.
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/linnet-programs"));
+
+/// Key of the known-files map as plain bytes.
+type RawKey = [u8; size_of::<FileKey>()];
+
+/// What the programs need to be told.
+#[derive(Clone, Copy, Debug)]
+pub struct LoadOptions<'p> {
+    /// BTF of this kernel from elsewhere than `/sys/kernel/btf/vmlinux`.
+    pub btf: Option<&'p Path>,
+    /// Size of the ring: a power of two, in pages.
+    pub ring_bytes: u32,
+    /// Most bytes of argv in a record.
+    pub argv_max_bytes: u32,
+}
+
+/// Why nothing could be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// No type information.
+    #[error("{0}; a kernel without BTF needs a file with it: --btf FILE")]
+    NoBtf(linnet_btf::BtfError),
+    /// The table could not be filled.
+    #[error(transparent)]
+    Offsets(#[from] OffsetsError),
+    /// /proc/cgroups.
+    #[error("/proc/cgroups: {0}")]
+    Cgroups(io::Error),
+    /// The object or its maps were refused.
+    #[error("the kernel refuses the sensor's eBPF maps: {0}{hint}", hint = refusal_hint())]
+    Object(String),
+    /// A map of the object is missing or of another type.
+    #[error("map {0} of the eBPF object: {1}")]
+    Map(&'static str, String),
+    /// No program at all was granted.
+    #[error("the kernel refuses all of the sensor's programs: {0}{hint}", hint = refusal_hint())]
+    NoProgram(String),
+}
+
+/// What a refusal most often comes from, as far as it can be told from here.
+fn refusal_hint() -> String {
+    let lockdown = std::fs::read_to_string("/sys/kernel/security/lockdown").unwrap_or_default();
+    if lockdown.contains("[confidentiality]") {
+        return "; the kernel is in lockdown=confidentiality, which forbids eBPF to read kernel memory: boot it with lockdown=integrity or none".to_owned();
+    }
+    "; run as root with CAP_BPF, CAP_PERFMON and CAP_SYS_RESOURCE or CAP_SYS_ADMIN".to_owned()
+}
+
+/// One kind of event, the hook that was taken for it, and why.
+#[derive(Clone, Debug)]
+pub struct Hook {
+    /// `fork`, `exec` or `exit`.
+    pub event: &'static str,
+    /// The tracepoint.
+    pub tracepoint: &'static str,
+    /// The error when the kernel refused it.
+    pub refused: Option<String>,
+}
+
+/// The loaded and attached programs. Dropping it detaches them.
+pub struct Programs {
+    bpf: aya::Ebpf,
+    counters: CounterMap,
+    known: HashMap<MapData, RawKey, u8>,
+    links: Vec<RawTracePointLink>,
+    /// Each kind's hook, in the order of the kinds.
+    pub hooks: Vec<Hook>,
+}
+
+const PROGRAMS: [(u16, &str, &str, &str); KINDS as usize] = [
+    (KIND_FORK, "fork", "linnet_fork", "sched_process_fork"),
+    (KIND_EXEC, "exec", "linnet_exec", "sched_process_exec"),
+    (KIND_EXIT, "exit", "linnet_exit", "sched_process_exit"),
+];
+
+/// Resolves the offsets for this kernel.
+///
+/// # Errors
+/// When there is no BTF or it lacks a required field.
+pub fn resolve_offsets(btf: Option<&Path>) -> Result<Offsets, LoadError> {
+    let file = btf.map_or_else(BtfFile::kernel, BtfFile::open).map_err(LoadError::NoBtf)?;
+    let parsed = file.btf().map_err(LoadError::NoBtf)?;
+    let controller = cgroup_mode::v1_controller().map_err(LoadError::Cgroups)?;
+    Ok(offsets::resolve(&parsed, controller)?)
+}
+
+/// Fits, loads and attaches the programs.
+///
+/// # Errors
+/// When no program can run at all; single refusals are in [`Programs::hooks`].
+pub fn load(options: LoadOptions<'_>) -> Result<(Programs, Ring), LoadError> {
+    let offsets = resolve_offsets(options.btf)?;
+    let offsets = offsets.as_bytes();
+    let argv_max = options.argv_max_bytes.min(linnet_ebpf::ARGV_MAX);
+    let mut loader = loader_without_btf();
+    loader
+        .override_global("OFFSETS", offsets, true)
+        .override_global("ARGV_LIMIT", &argv_max, true)
+        .map_max_entries("RING", options.ring_bytes)
+        .verifier_log_level(VerifierLogLevel::DEBUG);
+    let mut bpf = loader.load(OBJECT).map_err(|error| LoadError::Object(chain(&error)))?;
+    let ring = RingBuf::try_from(take(&mut bpf, "RING")?).map_err(|error| map_error("RING", &error))?;
+    let bell = RingBuf::try_from(take(&mut bpf, "BELL")?).map_err(|error| map_error("BELL", &error))?;
+    let wake = Array::try_from(take(&mut bpf, "WAKE")?).map_err(|error| map_error("WAKE", &error))?;
+    let counters =
+        PerCpuArray::try_from(take(&mut bpf, "COUNTERS")?).map_err(|error| map_error("COUNTERS", &error))?;
+    let known = HashMap::try_from(take(&mut bpf, "KNOWN")?).map_err(|error| map_error("KNOWN", &error))?;
+    let mut links = Vec::new();
+    let mut hooks = Vec::new();
+    for (_, event, program, tracepoint) in PROGRAMS {
+        let refused = match attach(&mut bpf, program, tracepoint) {
+            Ok(link) => {
+                links.push(link);
+                None
+            }
+            Err(error) => Some(chain(&error)),
+        };
+        hooks.push(Hook { event, tracepoint, refused });
+    }
+    if hooks.iter().all(|hook| hook.refused.is_some()) {
+        let reasons: Vec<&str> = hooks.iter().filter_map(|hook| hook.refused.as_deref()).collect();
+        return Err(LoadError::NoProgram(reasons.join("; ")));
+    }
+    let ring = Ring::new(ring, bell, WakeWord::new(wake)).map_err(|error| map_error("BELL", &error))?;
+    Ok((Programs { bpf, counters: CounterMap::new(counters), known, links, hooks }, ring))
+}
+
+impl Programs {
+    /// The kernel's counts by kind.
+    ///
+    /// # Errors
+    /// When the kernel refuses the look-up.
+    pub fn counts(&self) -> Result<[KernelCounts; KINDS as usize], LoadError> {
+        let mut counts = self.counters.read().map_err(|error| map_error("COUNTERS", &error))?;
+        for (count, (_, _, name, _)) in counts.iter_mut().zip(PROGRAMS) {
+            count.missed = self.fd(name).map_or(0, |fd| recursion_misses(&fd.as_fd()));
+        }
+        Ok(counts)
+    }
+
+    /// Tells the programs that a file's hash is held, so that its next exec need not wake the agent at once.
+    /// A full map evicts by itself; an error only costs a wake-up, so it is not reported.
+    pub fn mark_known(&mut self, key: &FileKey) {
+        let mut raw: RawKey = [0; size_of::<FileKey>()];
+        raw.copy_from_slice(key.as_bytes());
+        let _ = self.known.insert(raw, 1, 0);
+    }
+
+    /// Detaches every program; what is in the ring stays readable. The programs stay loaded, so that their
+    /// own statistics can still be read.
+    pub fn detach(&mut self) {
+        self.links.clear();
+    }
+
+    fn fd(&self, name: &str) -> Option<&ProgramFd> {
+        self.bpf.program(name)?.fd().ok()
+    }
+}
+
+fn attach(bpf: &mut aya::Ebpf, name: &str, tracepoint: &str) -> Result<RawTracePointLink, ProgramError> {
+    let Some(program) = bpf.program_mut(name) else { return Err(ProgramError::NotLoaded) };
+    let program: &mut RawTracePoint = program.try_into()?;
+    program.load()?;
+    let id = program.attach(tracepoint)?;
+    program.take_link(id)
+}
+
+fn take(bpf: &mut aya::Ebpf, name: &'static str) -> Result<aya::maps::Map, LoadError> {
+    bpf.take_map(name).ok_or_else(|| LoadError::Map(name, "missing".to_owned()))
+}
+
+fn map_error(name: &'static str, error: &dyn std::error::Error) -> LoadError {
+    LoadError::Map(name, chain(error))
+}
+
+/// An error and its causes in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let inner_text = inner.to_string();
+        if !text.contains(&inner_text) {
+            text.push_str(": ");
+            text.push_str(&inner_text);
+        }
+        cause = inner.source();
+    }
+    text
+}
+
+/// The loader, without the kernel's whole BTF.
+///
+/// `EbpfLoader::new` parses all of it (200 ms and 85 MB) for relocations that our programs don't have, and has no
+/// variant that doesn't. With no descriptor to be had for a moment, its `open` is refused and it goes without.
+/// Only the main thread exists this early.
+fn loader_without_btf() -> EbpfLoader<'static> {
+    let before = getrlimit(Resource::Nofile);
+    let closed = Rlimit { current: Some(0), maximum: before.maximum };
+    let lowered = setrlimit(Resource::Nofile, closed).is_ok();
+    let mut loader = EbpfLoader::new();
+    if lowered && let Err(error) = setrlimit(Resource::Nofile, before) {
+        log::error!("the limit of open files could not be restored: {error}");
+    }
+    loader.btf(None);
+    loader
+}

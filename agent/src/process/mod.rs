@@ -1,0 +1,9 @@
+//! Processes: who they are, where they come from, and which container they are in.
+
+pub mod cgroups;
+pub mod key;
+pub mod seed;
+pub mod table;
+
+pub use key::{BootTag, Key};
+pub use table::{Ancestor, Image, Process, Table};

@@ -1,0 +1,269 @@
+//! Execs whose files are still being read.
+//!
+//! An exec waits here for its hash, for a bounded time and in a bounded number; everything else flows past it. The exit of a process
+//! whose exec waits is held behind it, so that no process ends in the stream before it began.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    time::{Duration, Instant},
+};
+
+use linnet_ebpf::Exit;
+use linnet_fileview::{Missing, Ticket};
+
+use super::files::Slot;
+use crate::{
+    event::{Outcome, exec::Context},
+    process::Key,
+};
+
+/// Execs that wait at most; about 4 MiB of records.
+pub const MAX_PARKED: usize = 4096;
+
+/// A record kept beyond its place in the ring, aligned as there.
+#[derive(Clone, Debug)]
+pub struct KeptRecord {
+    words: Box<[u64]>,
+    len: usize,
+}
+
+impl KeptRecord {
+    /// Copies a record.
+    pub fn new(bytes: &[u8]) -> Self {
+        let mut words = vec![0u64; bytes.len().div_ceil(8)].into_boxed_slice();
+        let target: &mut [u8] = zerocopy::IntoBytes::as_mut_bytes(&mut *words);
+        for (to, from) in target.iter_mut().zip(bytes) {
+            *to = *from;
+        }
+        Self { words, len: bytes.len() }
+    }
+
+    /// The record.
+    pub fn bytes(&self) -> &[u8] {
+        zerocopy::IntoBytes::as_bytes(&*self.words).get(..self.len).unwrap_or_default()
+    }
+}
+
+/// An exec that waits.
+#[derive(Debug)]
+pub struct Parked {
+    /// The record.
+    pub record: KeptRecord,
+    /// What the table said of it at the time.
+    pub context: Context,
+    /// Its executable.
+    pub exe: Slot,
+    /// Its script.
+    pub script: Slot,
+    /// Ends of the process that came meanwhile: one, but for records of a damaged ring.
+    pub exits: Vec<Exit>,
+}
+
+impl Parked {
+    fn is_settled(&self) -> bool {
+        matches!((&self.exe, &self.script), (Slot::Settled(_), Slot::Settled(_)))
+    }
+
+    fn settle(&mut self, ticket: Ticket, outcome: &Outcome) {
+        for slot in [&mut self.exe, &mut self.script] {
+            if matches!(slot, Slot::Waiting(waiting) if *waiting == ticket) {
+                *slot = Slot::Settled(outcome.clone());
+            }
+        }
+    }
+
+    fn give_up(&mut self) {
+        for slot in [&mut self.exe, &mut self.script] {
+            if matches!(slot, Slot::Waiting(_)) {
+                *slot = Slot::Settled(Outcome::Missing(Missing::Timeout));
+            }
+        }
+    }
+}
+
+/// The execs that wait.
+pub struct ParkingLot {
+    parked: HashMap<u64, Parked>,
+    by_ticket: HashMap<Ticket, Vec<u64>>,
+    by_process: HashMap<Key, u64>,
+    by_deadline: VecDeque<(Instant, u64)>,
+    next: u64,
+    wait: Duration,
+}
+
+impl ParkingLot {
+    /// An empty lot in which an exec waits for at most `wait`.
+    pub fn new(wait: Duration) -> Self {
+        Self {
+            parked: HashMap::new(),
+            by_ticket: HashMap::new(),
+            by_process: HashMap::new(),
+            by_deadline: VecDeque::new(),
+            next: 0,
+            wait,
+        }
+    }
+
+    /// Whether another exec may wait.
+    pub fn has_room(&self) -> bool {
+        self.parked.len() < MAX_PARKED && !self.wait.is_zero()
+    }
+
+    /// Takes an exec that waits for something.
+    pub fn park(&mut self, parked: Parked, now: Instant) {
+        let id = self.next;
+        self.next += 1;
+        for slot in [&parked.exe, &parked.script] {
+            if let Slot::Waiting(ticket) = slot {
+                self.by_ticket.entry(*ticket).or_default().push(id);
+            }
+        }
+        self.by_process.insert(parked.context.key, id);
+        self.by_deadline.push_back((now + self.wait, id));
+        self.parked.insert(id, parked);
+    }
+
+    /// Holds an exit behind the exec of its process, if that waits.
+    pub fn hold(&mut self, key: Key, exit: &Exit) -> bool {
+        let Some(parked) = self.by_process.get(&key).and_then(|id| self.parked.get_mut(id)) else { return false };
+        parked.exits.push(*exit);
+        true
+    }
+
+    /// A ticket's answer has come: gives the execs that are complete now.
+    pub fn settle(&mut self, ticket: Ticket, outcome: &Outcome) -> Vec<Parked> {
+        let ids = self.by_ticket.remove(&ticket).unwrap_or_default();
+        let mut complete = Vec::new();
+        for id in ids {
+            if let Some(parked) = self.parked.get_mut(&id) {
+                parked.settle(ticket, outcome);
+                if parked.is_settled() {
+                    complete.extend(self.leave(id));
+                }
+            }
+        }
+        complete
+    }
+
+    /// Gives the execs whose time is over, with what is missing marked so.
+    pub fn expire(&mut self, now: Instant) -> Vec<Parked> {
+        let mut expired = Vec::new();
+        while let Some(&(deadline, id)) = self.by_deadline.front()
+            && (deadline <= now || !self.parked.contains_key(&id))
+        {
+            self.by_deadline.pop_front();
+            if let Some(mut parked) = self.leave(id) {
+                parked.give_up();
+                expired.push(parked);
+            }
+        }
+        expired
+    }
+
+    /// When the first exec's time is over.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.by_deadline.front().map(|(deadline, _)| *deadline)
+    }
+
+    /// Whether nobody waits.
+    pub fn is_empty(&self) -> bool {
+        self.parked.is_empty()
+    }
+
+    fn leave(&mut self, id: u64) -> Option<Parked> {
+        let parked = self.parked.remove(&id)?;
+        if self.by_process.get(&parked.context.key) == Some(&id) {
+            self.by_process.remove(&parked.context.key);
+        }
+        for slot in [&parked.exe, &parked.script] {
+            if let Slot::Waiting(ticket) = slot
+                && let Some(ids) = self.by_ticket.get_mut(ticket)
+            {
+                ids.retain(|other| *other != id);
+                if ids.is_empty() {
+                    self.by_ticket.remove(ticket);
+                }
+            }
+        }
+        if self.parked.is_empty() {
+            self.by_deadline.clear();
+        }
+        Some(parked)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::rc::Rc;
+
+    use super::*;
+    use crate::process::{Image, cgroups::Cgroup};
+
+    fn parked(pid: u32, exe: Slot, script: Slot) -> Parked {
+        let key = Key { pid, start_ticks: 1 };
+        let image = Rc::new(Image { name: "x".into(), path: "/x".into() });
+        let context = Context {
+            key,
+            parent: key,
+            parent_image: None,
+            image,
+            cgroup: Rc::new(Cgroup { path: "/".into(), container: None }),
+            ancestors: Rc::from([]),
+            exec_count: 1,
+        };
+        Parked { record: KeptRecord::new(b"123456789"), context, exe, script, exits: Vec::new() }
+    }
+
+    fn lot() -> ParkingLot {
+        ParkingLot::new(Duration::from_secs(1))
+    }
+
+    #[test]
+    fn a_kept_record_is_the_record() {
+        assert_eq!(KeptRecord::new(b"123456789").bytes(), b"123456789");
+        assert_eq!(KeptRecord::new(b"").bytes(), b"");
+    }
+
+    #[test]
+    fn an_exec_leaves_when_both_its_files_are_settled() {
+        let mut lot = lot();
+        lot.park(parked(1, Slot::Waiting(Ticket(1)), Slot::Waiting(Ticket(2))), Instant::now());
+        assert!(lot.settle(Ticket(1), &Outcome::NoFile).is_empty());
+        assert_eq!(lot.settle(Ticket(2), &Outcome::NoFile).len(), 1);
+        assert!(lot.is_empty() && lot.next_deadline().is_none());
+    }
+
+    #[test]
+    fn one_answer_settles_all_that_wait_for_it() {
+        let mut lot = lot();
+        for pid in 0..3 {
+            lot.park(parked(pid, Slot::Waiting(Ticket(7)), Slot::Settled(Outcome::NoFile)), Instant::now());
+        }
+        assert_eq!(lot.settle(Ticket(7), &Outcome::NoFile).len(), 3);
+    }
+
+    #[test]
+    fn an_exec_whose_time_is_over_says_so() {
+        let mut lot = lot();
+        let now = Instant::now();
+        lot.park(parked(1, Slot::Waiting(Ticket(1)), Slot::Settled(Outcome::NoFile)), now);
+        assert!(lot.expire(now).is_empty());
+        let expired = lot.expire(now + Duration::from_secs(2));
+        assert!(matches!(
+            expired.first().map(|one| &one.exe),
+            Some(Slot::Settled(Outcome::Missing(Missing::Timeout)))
+        ));
+        assert!(lot.settle(Ticket(1), &Outcome::NoFile).is_empty());
+    }
+
+    #[test]
+    fn an_exit_is_held_only_behind_its_own_exec() {
+        let mut lot = lot();
+        lot.park(parked(1, Slot::Waiting(Ticket(1)), Slot::Settled(Outcome::NoFile)), Instant::now());
+        let exit: Exit = zerocopy::FromZeros::new_zeroed();
+        assert!(lot.hold(Key { pid: 1, start_ticks: 1 }, &exit));
+        assert!(!lot.hold(Key { pid: 1, start_ticks: 2 }, &exit));
+        let expired = lot.expire(Instant::now() + Duration::from_secs(2));
+        assert_eq!(expired.first().map(|one| one.exits.len()), Some(1));
+    }
+}

@@ -1,0 +1,353 @@
+//! From a record to the lines of its events: decode, process table, files, filter, encode.
+//!
+//! One thread runs it; nothing in it waits. A file that has to be read parks the exec ([`super::parked`]) and is answered
+//! through [`Pipeline::file_done`].
+
+use std::{rc::Rc, sync::Arc, time::Instant};
+
+use linnet_ebpf::{Exit, KIND_EXEC, KIND_EXIT, KIND_FORK};
+use linnet_fileview::{Done, FileView, Ticket};
+use linnet_ocsf::{line::write_line, prelude::Prelude};
+
+use super::{
+    canary::Canaries,
+    files::{self, Slot},
+    ledger::{Filter, Ledger},
+    parked::{KeptRecord, Parked, ParkingLot},
+};
+use crate::{
+    event::{
+        Clock, Outcome,
+        exec::{Context, Frame, Scratch, with_launch, with_script},
+        exit::{Ended, with_fork, with_terminate},
+    },
+    process::{BootTag, Image, Key, Table, cgroups::Cgroups, seed::Seen, table::End},
+    record::{self, Exec, Fork, Record},
+    settings::Events,
+    sink::Batch,
+};
+
+/// The pipeline and all it remembers.
+pub struct Pipeline {
+    prelude: Prelude,
+    boot: BootTag,
+    clock: Clock,
+    events: Events,
+    table: Table,
+    cgroups: Cgroups,
+    view: Arc<FileView>,
+    own_mnt_ns: u32,
+    lot: ParkingLot,
+    scratch: Scratch,
+    name: Vec<u8>,
+    sequence: u64,
+    /// What became of the records.
+    pub ledger: Ledger,
+    /// The sensor's own test processes.
+    pub canaries: Canaries,
+    /// Lines that are ready.
+    pub batch: Batch,
+    /// Files whose hash is known now and was not before; the kernel side is told of them.
+    pub newly_known: Vec<linnet_ebpf::FileKey>,
+}
+
+/// What a pipeline is made of.
+pub struct Parts {
+    /// Host and product.
+    pub prelude: Prelude,
+    /// This boot.
+    pub boot: BootTag,
+    /// Which events are written.
+    pub events: Events,
+    /// The process table.
+    pub table: Table,
+    /// Hashes and contents.
+    pub view: Arc<FileView>,
+    /// The agent's own mount namespace.
+    pub own_mnt_ns: u32,
+    /// Where execs wait.
+    pub lot: ParkingLot,
+}
+
+impl Pipeline {
+    /// Puts the parts together.
+    pub fn new(parts: Parts) -> Self {
+        Self {
+            prelude: parts.prelude,
+            boot: parts.boot,
+            clock: Clock::now(),
+            events: parts.events,
+            table: parts.table,
+            cgroups: Cgroups::new(),
+            view: parts.view,
+            own_mnt_ns: parts.own_mnt_ns,
+            lot: parts.lot,
+            scratch: Scratch::default(),
+            name: Vec::new(),
+            sequence: 0,
+            ledger: Ledger::default(),
+            canaries: Canaries::default(),
+            batch: Batch::default(),
+            newly_known: Vec::new(),
+        }
+    }
+
+    /// The process table.
+    pub fn table(&mut self) -> &mut Table {
+        &mut self.table
+    }
+
+    /// The file view.
+    pub fn view(&self) -> &FileView {
+        &self.view
+    }
+
+    /// The execs that wait for their files.
+    pub fn lot(&self) -> &ParkingLot {
+        &self.lot
+    }
+
+    /// Enters the processes that were there before the probes.
+    pub fn seed(&mut self, seen: Vec<Seen>) {
+        let starts: std::collections::HashMap<u32, u64> =
+            seen.iter().map(|one| (one.key.pid, one.key.start_ticks)).collect();
+        for one in seen {
+            let parent = Key { pid: one.ppid, start_ticks: starts.get(&one.ppid).copied().unwrap_or(0) };
+            let name = String::from_utf8_lossy(&one.comm);
+            let path = String::from_utf8_lossy(&one.exe);
+            let image = Rc::new(Image { name: Rc::from(&*name), path: Rc::from(&*path) });
+            let cgroup = self.cgroups.of_path(&one.cgroup);
+            if one.mnt_ns != self.own_mnt_ns && one.mnt_ns != 0 && !one.exe.is_empty() {
+                self.view.note_process(one.mnt_ns, one.key.pid, one.key.start_ticks);
+            }
+            self.table.seed(one.key, parent, image, cgroup);
+        }
+    }
+
+    /// Takes the wall clock anew; once a batch.
+    pub fn tick(&mut self) {
+        self.clock = Clock::now();
+    }
+
+    /// What an event about the sensor itself begins with. Counts as an event.
+    pub fn frame(&mut self) -> Frame<'_> {
+        self.sequence += 1;
+        self.batch.events += 1;
+        Frame { prelude: &self.prelude, clock: self.clock, boot: self.boot, sequence: self.sequence }
+    }
+
+    /// Takes a record.
+    pub fn record(&mut self, bytes: &[u8]) {
+        let kind = record::kind(bytes).unwrap_or(u16::MAX);
+        self.ledger.received(kind);
+        match record::decode(bytes) {
+            Ok(Record::Fork(fork)) => self.fork(&fork),
+            Ok(Record::Exec(exec)) => self.exec(bytes, &exec),
+            Ok(Record::Exit(exit)) => self.exit(exit),
+            Err(error) => {
+                self.ledger.undecodable(kind);
+                log::debug!("a record of {} bytes: {error}", bytes.len());
+            }
+        }
+    }
+
+    fn fork(&mut self, fork: &Fork<'_>) {
+        let body = fork.body;
+        let key = Key::new(body.pid, body.start_boot_ns);
+        let parent = Key::new(body.ppid, body.parent_start_boot_ns);
+        let creator = Key::new(body.creator_pid, body.creator_start_boot_ns);
+        let cgroup = self.cgroups.of_record(fork.cgroup);
+        self.table.fork(key, parent, creator, cgroup, || Rc::new(image_of_comm(&body.comm)));
+        if self.canaries.is_fork(body.pid) {
+            self.ledger.filtered(KIND_FORK, Filter::Canary);
+        } else if !self.events.fork {
+            self.ledger.filtered(KIND_FORK, Filter::Disabled);
+        } else if let Some(entry) = self.table.get(key) {
+            self.sequence += 1;
+            let frame = Frame { prelude: &self.prelude, clock: self.clock, boot: self.boot, sequence: self.sequence };
+            let lines = &mut self.batch.lines;
+            let written = with_fork(frame, fork, entry, |event| write_line(lines, event));
+            self.count(KIND_FORK, written);
+        } else {
+            // The table holds what was just put into it; were it not so, the equation would show it as waiting.
+            log::error!("a fork left no entry in the process table");
+        }
+    }
+
+    fn exec(&mut self, bytes: &[u8], exec: &Exec<'_>) {
+        let context = self.enter(exec);
+        let body = exec.body;
+        if body.mnt_ns != self.own_mnt_ns {
+            self.view.note_process(body.mnt_ns, body.pid, context.key.start_ticks);
+        }
+        if self.canaries.is_exec(body.pid, self.clock.epoch_ms(body.header.boot_ns)) {
+            return self.ledger.filtered(KIND_EXEC, Filter::Canary);
+        }
+        if !self.events.exec && !(self.events.script && body.script.inode != 0) {
+            return self.ledger.filtered(KIND_EXEC, Filter::Disabled);
+        }
+        let exe = files::executable(&self.view, exec, &context.cgroup);
+        let script = if body.script.inode == 0 {
+            Slot::Settled(Outcome::NoFile)
+        } else {
+            files::script(&self.view, exec, &context.cgroup)
+        };
+        match (exe, script) {
+            (Slot::Settled(exe), Slot::Settled(script)) => self.write_exec(exec, &context, &exe, &script),
+            (exe, script) if self.lot.has_room() => {
+                let record = KeptRecord::new(bytes);
+                self.lot.park(Parked { record, context, exe, script, exits: Vec::new() }, Instant::now());
+            }
+            (exe, script) => self.write_exec(exec, &context, &or_full(exe), &or_full(script)),
+        }
+    }
+
+    /// Enters the new image in the table.
+    fn enter(&mut self, exec: &Exec<'_>) -> Context {
+        let body = exec.body;
+        let key = Key::new(body.pid, body.start_boot_ns);
+        let parent = Key::new(body.ppid, body.parent_start_boot_ns);
+        let cgroup = self.cgroups.of_record(exec.cgroup);
+        self.name.clear();
+        exec.exe.write_in_namespace(&mut self.name);
+        let path = String::from_utf8_lossy(&self.name);
+        let image = Rc::new(Image { name: Rc::from(&*image_name(exec)), path: Rc::from(&*path) });
+        let parent_image = self.table.get(parent).map(|parent| Rc::clone(&parent.image));
+        let entry = self.table.exec(key, parent, Rc::clone(&image), Rc::clone(&cgroup));
+        let (ancestors, exec_count) =
+            entry.map_or_else(|| (Rc::from([]), 1), |entry| (Rc::clone(&entry.ancestors), entry.exec_count));
+        let parent_image =
+            parent_image.or_else(|| ancestors.first().map(|first: &crate::process::Ancestor| Rc::clone(&first.image)));
+        Context { key, parent, parent_image, image, cgroup, ancestors, exec_count }
+    }
+
+    fn exit(&mut self, exit: &Exit) {
+        let key = Key::new(exit.pid, exit.start_boot_ns);
+        let end = self.table.exit(key, exit.header.boot_ns);
+        if self.canaries.is_exit(exit.pid) {
+            return self.ledger.filtered(KIND_EXIT, Filter::Canary);
+        }
+        if end == End::Twice {
+            return self.ledger.filtered(KIND_EXIT, Filter::Duplicate);
+        }
+        if !self.events.exit {
+            return self.ledger.filtered(KIND_EXIT, Filter::Disabled);
+        }
+        match end {
+            End::Known { exec_count: 0, .. } if !self.events.fork => {
+                self.ledger.filtered(KIND_EXIT, Filter::ForkOnly);
+            }
+            _ if self.lot.hold(key, exit) => {}
+            End::Known { image, cgroup, .. } => self.write_exit(exit, &Ended { known: Some((&image, &cgroup)) }),
+            End::Twice | End::Unknown => self.write_exit(exit, &Ended { known: None }),
+        }
+    }
+
+    /// The file view has an answer.
+    pub fn file_done(&mut self, done: Done) {
+        if done.result.is_ok() {
+            self.newly_known.push(files::file_key(&done.id));
+        }
+        let outcome = Outcome::from(done.result);
+        self.settle(done.ticket, &outcome);
+    }
+
+    fn settle(&mut self, ticket: Ticket, outcome: &Outcome) {
+        for parked in self.lot.settle(ticket, outcome) {
+            self.write_parked(&parked);
+        }
+    }
+
+    /// Writes the execs whose time is over.
+    pub fn expire(&mut self, now: Instant) {
+        for parked in self.lot.expire(now) {
+            self.write_parked(&parked);
+        }
+    }
+
+    fn write_parked(&mut self, parked: &Parked) {
+        // It was decoded before it was parked.
+        let Ok(exec) = record::decode_exec(parked.record.bytes()) else { return };
+        let (Slot::Settled(exe), Slot::Settled(script)) = (&parked.exe, &parked.script) else { return };
+        self.write_exec(&exec, &parked.context, exe, script);
+        for exit in &parked.exits {
+            let known = Some((&*parked.context.image, &*parked.context.cgroup));
+            self.write_exit(exit, &Ended { known });
+        }
+    }
+
+    fn write_exec(&mut self, exec: &Exec<'_>, context: &Context, exe: &Outcome, script: &Outcome) {
+        let mut written = Ok(());
+        let mut events = 0;
+        if self.events.exec {
+            let frame = self.next_frame_number();
+            let frame = Frame { prelude: &self.prelude, clock: self.clock, boot: self.boot, sequence: frame };
+            let lines = &mut self.batch.lines;
+            written = with_launch(frame, exec, context, exe, &mut self.scratch, |event| write_line(lines, event));
+            events += 1;
+        }
+        if self.events.script && exec.body.script.inode != 0 {
+            let frame = self.next_frame_number();
+            let frame = Frame { prelude: &self.prelude, clock: self.clock, boot: self.boot, sequence: frame };
+            let lines = &mut self.batch.lines;
+            let script =
+                with_script(frame, exec, context, script, &mut self.scratch, |event| write_line(lines, event));
+            written = written.and(script);
+            events += 1;
+        }
+        self.batch.events += events - 1;
+        self.count(KIND_EXEC, written);
+    }
+
+    fn write_exit(&mut self, exit: &Exit, ended: &Ended<'_>) {
+        let sequence = self.next_frame_number();
+        let frame = Frame { prelude: &self.prelude, clock: self.clock, boot: self.boot, sequence };
+        let lines = &mut self.batch.lines;
+        let written = with_terminate(frame, exit, ended, |event| write_line(lines, event));
+        self.count(KIND_EXIT, written);
+    }
+
+    fn next_frame_number(&mut self) -> u64 {
+        self.sequence += 1;
+        self.sequence
+    }
+
+    /// Enters one record as ready. An event that can't be encoded has left no line, and its record counts as not understood.
+    fn count(&mut self, kind: u16, written: Result<(), linnet_ocsf::line::LineError>) {
+        match written {
+            Ok(()) => {
+                self.batch.events += 1;
+                if let Some(count) = self.batch.records.get_mut(usize::from(kind)) {
+                    *count += 1;
+                }
+            }
+            Err(error) => {
+                log::error!("an event could not be encoded: {error}");
+                self.ledger.undecodable(kind);
+            }
+        }
+    }
+}
+
+fn or_full(slot: Slot) -> Outcome {
+    match slot {
+        Slot::Settled(outcome) => outcome,
+        Slot::Waiting(_) => Outcome::Missing(linnet_fileview::Missing::QueueFull),
+    }
+}
+
+/// What the kernel makes the task's name of, but whole: the last component of the path that was given to exec, or the
+/// file's own name when a descriptor was executed.
+fn image_name<'e>(exec: &Exec<'e>) -> std::borrow::Cow<'e, str> {
+    let given = if exec.body.flags & linnet_ebpf::EXEC_FLAG_FD != 0 {
+        exec.exe.leaf()
+    } else {
+        exec.filename.rsplit(|&byte| byte == b'/').find(|part| !part.is_empty())
+    };
+    String::from_utf8_lossy(given.unwrap_or_default())
+}
+
+fn image_of_comm(comm: &[u8]) -> Image {
+    let name = String::from_utf8_lossy(comm.split(|&byte| byte == 0).next().unwrap_or_default());
+    Image { name: Rc::from(&*name), path: Rc::from("") }
+}

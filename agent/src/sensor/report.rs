@@ -1,0 +1,196 @@
+//! What the sensor says about itself: the health document, and the details of its own events.
+
+use jiff::Timestamp;
+use linnet_fileview::{Missing, Road};
+use linnet_fleet::health::{
+    Canary, Health, Hook, LossesByKind, ProcessTable, RefusedHook, SCHEMA_VERSION, Settings, State,
+};
+use serde_json::{Value, json};
+
+use super::run::Sensor;
+
+/// What has been reported so far.
+#[derive(Default)]
+pub struct Reported {
+    /// Missing records, over the whole run.
+    pub missing: u64,
+    /// Of these, since the report before.
+    pub newly_missing: u64,
+    /// When the last report was made, in milliseconds since the epoch.
+    pub at_ms: i64,
+}
+
+/// Details of the start event: what this kernel and this machine granted.
+pub fn start_details(sensor: &Sensor) -> Value {
+    let hooks = hooks(sensor);
+    let limits = sensor.parts.limits.as_ref().map(|limits| limits.limits());
+    json!({ "hooks": hooks, "limits": limits, "settings_sha256": sensor.parts.loaded.sha256 })
+}
+
+/// Details of a health report.
+pub fn health_details(sensor: &Sensor, losses: &LossesByKind) -> Value {
+    json!({
+        "losses": losses,
+        "usage": sensor.parts.limits.as_ref().map(linnet_limits::Applied::usage),
+        "degraded": degraded(sensor),
+    })
+}
+
+/// The health document.
+pub fn health(sensor: &mut Sensor, state: State, losses: LossesByKind) -> Health {
+    let degraded = degraded(sensor);
+    let table = sensor.parts.pipeline.table().counts();
+    let canaries = &sensor.parts.pipeline.canaries;
+    let shared = &sensor.shared;
+    let loaded = &sensor.parts.loaded;
+    Health {
+        schema_version: SCHEMA_VERSION,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        pid: std::process::id(),
+        boot_id: sensor.parts.host.boot_id.as_ref().map(ToString::to_string).unwrap_or_default(),
+        started_at: timestamp(sensor.started_at_ms),
+        updated_at: Timestamp::now(),
+        state: if state == State::Running && !degraded.is_empty() { State::Degraded } else { state },
+        degraded,
+        kernel_release: sensor.parts.host.kernel_release.clone(),
+        hooks: hooks(sensor),
+        limits: sensor.parts.limits.as_ref().map(|limits| limits.limits().clone()).unwrap_or_default(),
+        usage: sensor.parts.limits.as_ref().map(linnet_limits::Applied::usage).unwrap_or_default(),
+        losses,
+        files: files(sensor),
+        process_table: ProcessTable {
+            entries: table.entries as u64,
+            bytes: table.bytes as u64,
+            evicted: table.evicted,
+            swept: table.swept,
+        },
+        sinks: shared.sinks(),
+        last_event_at: Some(shared.last_delivery_ms()).filter(|ms| *ms > 0).map(timestamp),
+        canary: Canary {
+            sent: canaries.sent,
+            seen: canaries.seen,
+            last_seen_at: canaries.last_seen_ms.map(timestamp),
+        },
+        settings: Settings {
+            path: loaded.path.as_ref().map(|path| path.display().to_string()),
+            sha256: loaded.sha256.clone(),
+            loaded_at: Some(timestamp(sensor.started_at_ms)),
+        },
+        ..Health::default()
+    }
+}
+
+/// Ends the output, leaves the last health document, and gives the cgroup back.
+pub fn finish(mut sensor: Sensor) {
+    if let Some(writer) = sensor.writer.take() {
+        // Only now are the sinks' counts final.
+        writer.finish();
+    }
+    let losses = sensor.losses();
+    sensor.write_health(State::Stopping, losses.clone());
+    for (kind, one) in &losses {
+        log::info!(
+            "{kind}: attempted {} = received {} + lost {}; delivered {}, filtered {}, dropped {}",
+            one.attempted,
+            one.received,
+            one.lost_ring,
+            one.delivered,
+            one.filtered.values().sum::<u64>(),
+            one.dropped.values().sum::<u64>(),
+        );
+    }
+    if let Some(limits) = sensor.parts.limits.take()
+        && let Err(error) = limits.release()
+    {
+        log::debug!("cgroup: {error}");
+    }
+}
+
+fn timestamp(epoch_ms: i64) -> Timestamp {
+    Timestamp::from_millisecond(epoch_ms).unwrap_or_default()
+}
+
+fn hooks(sensor: &Sensor) -> Vec<Hook> {
+    sensor
+        .parts
+        .programs
+        .hooks
+        .iter()
+        .map(|hook| {
+            let name = format!("raw_tracepoint:{}", hook.tracepoint);
+            match &hook.refused {
+                None => Hook {
+                    event: hook.event.to_owned(),
+                    chosen: name,
+                    why: "granted by every kernel since 4.17, and sees what the new image holds".to_owned(),
+                    refused: Vec::new(),
+                },
+                Some(error) => Hook {
+                    event: hook.event.to_owned(),
+                    chosen: "none".to_owned(),
+                    why: "the kernel refused the only hook".to_owned(),
+                    refused: vec![RefusedHook { hook: name, error: error.clone() }],
+                },
+            }
+        })
+        .collect()
+}
+
+/// Why the sensor sees or delivers less than it should, each with what to do.
+fn degraded(sensor: &Sensor) -> Vec<String> {
+    let mut reasons = Vec::new();
+    for hook in &sensor.parts.programs.hooks {
+        if let Some(error) = &hook.refused {
+            reasons.push(format!("{} events are not seen: {error}", hook.event));
+        }
+    }
+    match &sensor.parts.limits {
+        None => reasons.push("limits are switched off by limits.enabled".to_owned()),
+        Some(limits) if !limits.limits().enforced => {
+            reasons.push(format!("limits are not enforced: {}", limits.limits().problems.join("; ")));
+        }
+        Some(_) => {}
+    }
+    let canaries = &sensor.parts.pipeline.canaries;
+    if canaries.sent > 1 && canaries.seen + 1 < canaries.sent {
+        reasons.push("the sensor's own test process was not seen: events may be missing".to_owned());
+    }
+    if sensor.reported.newly_missing > 0 {
+        reasons.push(format!(
+            "{} records were lost since the last report: raise limits.cpu_permille or ring.bytes if this goes on",
+            sensor.reported.newly_missing
+        ));
+    }
+    let strangers = sensor.parts.pipeline.ledger.strangers();
+    if strangers > 0 {
+        reasons.push(format!("{strangers} records of an unknown kind came out of the ring: another release's programs may be attached"));
+    }
+    for sink in sensor.shared.sinks() {
+        if let Some(error) = sink.last_error {
+            reasons.push(format!("{}: {error} ({} events dropped so far)", sink.name, sink.dropped));
+        }
+    }
+    reasons
+}
+
+fn files(sensor: &Sensor) -> std::collections::BTreeMap<String, u64> {
+    let counters = sensor.parts.pipeline.view().counters();
+    let plain = [
+        ("cache_hits", counters.hits),
+        ("cache_misses", counters.misses),
+        ("joined", counters.joined),
+        ("hashed_files", counters.hashed_files),
+        ("hashed_bytes", counters.hashed_bytes),
+        ("cache_entries", counters.cache_entries as u64),
+        ("waiting", counters.waiting as u64),
+        ("stuck_threads", counters.stuck),
+    ];
+    let roads = Road::ALL.into_iter().map(|road| (format!("road_{}", road.as_str()), counters.by_road(road)));
+    let missing =
+        Missing::NAMES.into_iter().zip(counters.missing).map(|(name, count)| (format!("missing_{name}"), count));
+    plain
+        .into_iter()
+        .map(|(name, count)| (name.to_owned(), count))
+        .chain(roads.chain(missing).filter(|(_, count)| *count > 0))
+        .collect()
+}

@@ -1,0 +1,358 @@
+//! The sensor's loop: one thread that takes records, answers of the file view, time and signals as they come.
+//!
+//! It never polls: it sleeps until the kernel side rings, a file is read, the next report is due, or it is told to stop. Where an output
+//! can't keep up it waits for it, and the ring takes the pressure.
+
+use std::{
+    io,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use async_signal::{Signal, Signals};
+use linnet_fileview::Done;
+use linnet_fleet::{
+    health::{LossesByKind, State},
+    host::Host,
+    lock::Lock,
+};
+use linnet_limits::Applied;
+use linnet_ocsf::class::LifecycleActivity;
+use serde_json::json;
+use smol::{Timer, channel::Receiver, future::FutureExt, stream::StreamExt};
+
+use super::{
+    ledger::missing_total,
+    pipeline::Pipeline,
+    report::{self, Reported},
+};
+use crate::{
+    event::{clock, lifecycle},
+    kernel::{
+        load::Programs,
+        ring::{Drained, Enough, Ring},
+    },
+    process::seed,
+    settings::Loaded,
+    sink::{Shared, Writer},
+};
+
+/// A batch is passed on when it holds this many bytes.
+const BATCH_BYTES: usize = 128 * 1024;
+/// How often requests that are held up are looked after, while there are some.
+const TEND: Duration = Duration::from_secs(1);
+/// Living processes that are checked against `/proc` at each tick.
+const SWEEP: usize = 256;
+/// After the programs are detached, how long one that still runs may take.
+const LAST_RECORDS: Duration = Duration::from_millis(20);
+const LAST_LOOKS: u32 = 50;
+
+/// What [`super::start`] has put together.
+pub struct Started {
+    /// Settings and their origin.
+    pub loaded: Loaded,
+    /// Host facts.
+    pub host: Host,
+    /// Held to the end.
+    pub _lock: Lock,
+    /// The cgroup.
+    pub limits: Option<Applied>,
+    /// The kernel side.
+    pub programs: Programs,
+    /// Its ring.
+    pub ring: Ring,
+    /// From records to lines.
+    pub pipeline: Pipeline,
+    /// Answers of the file view.
+    pub files_done: Receiver<Done>,
+    /// Hierarchy that names containers.
+    pub v1_controller: Option<&'static str>,
+}
+
+/// The running sensor.
+pub struct Sensor {
+    pub(super) parts: Started,
+    pub(super) started_at_ms: i64,
+    pub(super) reported: Reported,
+    /// To the sinks; none once the output is finished.
+    pub(super) writer: Option<Writer>,
+    pub(super) shared: Arc<Shared>,
+    signals: Option<Signals>,
+    canary_at: Instant,
+    report_at: Instant,
+}
+
+/// What ended a wait.
+enum Woken {
+    Ring,
+    File(Done),
+    Time,
+    Stop,
+}
+
+impl Sensor {
+    /// Wraps the parts.
+    pub fn new(parts: Started, writer: Writer) -> Self {
+        let now = Instant::now();
+        let report = Duration::from_secs(u64::from(parts.loaded.settings.health.report_interval_s));
+        Self {
+            parts,
+            started_at_ms: clock::epoch_ms(),
+            reported: Reported::default(),
+            shared: Arc::clone(writer.shared()),
+            writer: Some(writer),
+            signals: None,
+            canary_at: now,
+            report_at: now + report,
+        }
+    }
+
+    /// Runs until SIGTERM or SIGINT, or until no sink is left that anybody reads.
+    ///
+    /// # Errors
+    /// When signals or the ring can't be watched, or the health document's directory is gone at the start.
+    pub async fn run(mut self) -> io::Result<()> {
+        self.signals = Some(Signals::new([Signal::Term, Signal::Int])?);
+        self.announce().await;
+        let seen = seed::scan(self.parts.v1_controller);
+        log::info!("{} processes were there before", seen.len());
+        self.parts.pipeline.seed(seen);
+        let mut tick_at = Instant::now();
+        loop {
+            let drained = self.take();
+            self.pass_on().await;
+            let now = Instant::now();
+            if now >= tick_at {
+                self.tick(now).await;
+                tick_at = now + self.tick_period();
+            }
+            if self.all_sinks_closed() {
+                log::error!("nobody reads the output any more; stopping");
+                break;
+            }
+            if !drained.empty {
+                if self.stop_is_asked().await {
+                    break;
+                }
+                continue;
+            }
+            match self.wait(drained, tick_at).await? {
+                Woken::Stop => break,
+                Woken::File(done) => self.parts.pipeline.file_done(done),
+                Woken::Ring | Woken::Time => {}
+            }
+        }
+        self.stop().await;
+        Ok(())
+    }
+
+    /// Takes what is there, up to a batch.
+    fn take(&mut self) -> Drained {
+        let Started { ring, pipeline, files_done, programs, .. } = &mut self.parts;
+        pipeline.tick();
+        while let Ok(done) = files_done.try_recv() {
+            pipeline.file_done(done);
+        }
+        let drained = ring.drain(|record| {
+            pipeline.record(record);
+            if pipeline.batch.lines.len() >= BATCH_BYTES { Enough::Yes } else { Enough::No }
+        });
+        pipeline.expire(Instant::now());
+        for key in pipeline.newly_known.drain(..) {
+            programs.mark_known(&key);
+        }
+        drained
+    }
+
+    /// Passes the batch on, waiting while the sinks are behind.
+    async fn pass_on(&mut self) {
+        if self.parts.pipeline.batch.lines.is_empty() {
+            return;
+        }
+        if let Some(writer) = &self.writer {
+            let full = std::mem::replace(&mut self.parts.pipeline.batch, writer.fresh());
+            writer.send(full).await;
+        }
+    }
+
+    async fn wait(&mut self, drained: Drained, tick_at: Instant) -> io::Result<Woken> {
+        let coalesce = self.parts.loaded.settings.coalesce();
+        let lot = self.parts.pipeline.lot();
+        let tend_at = lot.next_deadline().map(|deadline| deadline.min(Instant::now() + TEND));
+        let until = tend_at.map_or(tick_at, |tend_at| tend_at.min(tick_at));
+        let Started { ring, files_done, pipeline, .. } = &mut self.parts;
+        let stop = async {
+            match &mut self.signals {
+                Some(signals) => signals.next().await,
+                None => std::future::pending().await,
+            };
+            Ok(Woken::Stop)
+        };
+        let ring = async { ring.wait(drained.found, coalesce).await.map(|()| Woken::Ring) };
+        let file = async {
+            match files_done.recv().await {
+                Ok(done) => Ok(Woken::File(done)),
+                Err(_) => std::future::pending().await,
+            }
+        };
+        let time = async {
+            Timer::at(until).await;
+            Ok(Woken::Time)
+        };
+        let woken = stop.or(ring).or(file).or(time).await;
+        if tend_at.is_some() {
+            pipeline.view().tend();
+        }
+        woken
+    }
+
+    async fn stop_is_asked(&mut self) -> bool {
+        let Some(signals) = &mut self.signals else { return false };
+        smol::future::poll_once(signals.next()).await.is_some()
+    }
+
+    fn tick_period(&self) -> Duration {
+        let health = Duration::from_secs(u64::from(self.parts.loaded.settings.health.interval_s));
+        match sd_notify::watchdog_enabled() {
+            Some(watchdog) => health.min(watchdog / 3),
+            None => health,
+        }
+    }
+
+    fn all_sinks_closed(&self) -> bool {
+        let sinks = self.shared.sinks();
+        !sinks.is_empty()
+            && sinks.iter().all(|sink| sink.last_error.as_ref().is_some_and(|error| error.contains("closed by its reader")))
+    }
+
+    /// The first line of a run, and readiness.
+    async fn announce(&mut self) {
+        let details = report::start_details(self);
+        let frame_at = self.parts.pipeline.batch.lines.len();
+        let mut line = Vec::new();
+        let frame = self.parts.pipeline.frame();
+        let message = "the sensor watches this host from now on";
+        if let Err(error) = lifecycle::write_lifecycle(&mut line, frame, LifecycleActivity::Start, message, &details) {
+            log::error!("start event: {error}");
+        }
+        self.parts.pipeline.batch.lines.splice(frame_at..frame_at, line);
+        self.pass_on().await;
+        if let Err(error) = sd_notify::notify(&[sd_notify::NotifyState::Ready]) {
+            log::debug!("sd_notify: {error}");
+        }
+    }
+
+    /// Everything that is done now and then.
+    async fn tick(&mut self, now: Instant) {
+        let settings = &self.parts.loaded.settings.health;
+        let (canary, report) = (settings.canary_interval_s, settings.report_interval_s);
+        self.parts.pipeline.canaries.reap();
+        if now >= self.canary_at {
+            self.canary_at = now + Duration::from_secs(u64::from(canary));
+            if let Err(error) = self.parts.pipeline.canaries.send() {
+                log::warn!("canary: {error}");
+            }
+        }
+        self.parts.pipeline.table().sweep(SWEEP, seed::is_alive);
+        self.parts.pipeline.table().drop_ended_before(clock::boot_ns().saturating_sub(2_000_000_000));
+        let losses = self.losses();
+        self.report_loss(&losses);
+        if now >= self.report_at {
+            self.report_at = now + Duration::from_secs(u64::from(report));
+            self.report_health(&losses);
+        }
+        self.pass_on().await;
+        self.write_health(State::Running, losses);
+        let _ = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]);
+    }
+
+    pub(super) fn losses(&self) -> LossesByKind {
+        let kernel = self.parts.programs.counts().unwrap_or_else(|error| {
+            log::error!("counters of the kernel side: {error}");
+            Default::default()
+        });
+        self.parts.pipeline.ledger.losses(&kernel, &self.shared)
+    }
+
+    /// Puts what is newly missing into the stream itself.
+    fn report_loss(&mut self, losses: &LossesByKind) {
+        let total = missing_total(losses);
+        let newly = total.saturating_sub(self.reported.missing);
+        self.reported.newly_missing = newly;
+        if newly == 0 {
+            return;
+        }
+        let since = if self.reported.at_ms == 0 { self.started_at_ms } else { self.reported.at_ms };
+        self.reported.missing = total;
+        let message = format!("{newly} records are missing from the stream; the counters say at which stage");
+        let details = json!({ "losses": losses });
+        let mut line = Vec::new();
+        let frame = self.parts.pipeline.frame();
+        if let Err(error) = lifecycle::write_loss(&mut line, frame, newly, since, &message, &details) {
+            log::error!("loss report: {error}");
+        }
+        self.parts.pipeline.batch.lines.append(&mut line);
+        log::warn!("{message}");
+    }
+
+    fn report_health(&mut self, losses: &LossesByKind) {
+        let details = report::health_details(self, losses);
+        let mut line = Vec::new();
+        let frame = self.parts.pipeline.frame();
+        let activity = LifecycleActivity::HealthReport;
+        if let Err(error) = lifecycle::write_lifecycle(&mut line, frame, activity, "health of the sensor", &details) {
+            log::error!("health report: {error}");
+        }
+        self.parts.pipeline.batch.lines.append(&mut line);
+    }
+
+    pub(super) fn write_health(&mut self, state: State, losses: LossesByKind) {
+        self.reported.at_ms = clock::epoch_ms();
+        let health = report::health(self, state, losses);
+        let path = self.parts.loaded.settings.health_path();
+        if let Err(error) = health.write(&path) {
+            log::error!("{error}");
+        }
+    }
+
+    /// Detaches, takes what is left, and says goodbye.
+    async fn stop(mut self) {
+        let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+        self.parts.programs.detach();
+        for _ in 0..LAST_LOOKS {
+            Timer::after(LAST_RECORDS).await;
+            while !self.take().empty {
+                self.pass_on().await;
+            }
+            self.pass_on().await;
+            if self.losses().values().all(|one| one.ring_imbalance() == 0) {
+                break;
+            }
+        }
+        while !self.parts.pipeline.lot().is_empty() {
+            let deadline = self.parts.pipeline.lot().next_deadline().unwrap_or_else(Instant::now);
+            let file = async { self.parts.files_done.recv().await.ok() };
+            let time = async {
+                Timer::at(deadline).await;
+                None
+            };
+            if let Some(done) = file.or(time).await {
+                self.parts.pipeline.file_done(done);
+            }
+            self.parts.pipeline.expire(Instant::now());
+        }
+        self.pass_on().await;
+        let losses = self.losses();
+        self.report_loss(&losses);
+        let details = json!({ "losses": losses });
+        let mut line = Vec::new();
+        let frame = self.parts.pipeline.frame();
+        let message = "the sensor watches this host no more";
+        if let Err(error) = lifecycle::write_lifecycle(&mut line, frame, LifecycleActivity::Stop, message, &details) {
+            log::error!("stop event: {error}");
+        }
+        self.parts.pipeline.batch.lines.append(&mut line);
+        self.pass_on().await;
+        report::finish(self);
+    }
+}

@@ -1,0 +1,199 @@
+//! Starting: everything that can refuse does so here, before the first event, with a message that says what to do.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use linnet_fileview::{Config, Done, FileView};
+use linnet_fleet::{
+    host::Host,
+    lock::{Lock, LockError},
+};
+use linnet_limits::{Applied, LimitsError, Wanted};
+
+use super::{
+    parked::ParkingLot,
+    pipeline::{Parts, Pipeline},
+    run::Sensor,
+};
+use crate::{
+    event,
+    kernel::{
+        cgroup_mode,
+        load::{LoadError, LoadOptions, load},
+    },
+    process::{BootTag, Table},
+    settings::{Loaded, Settings},
+    sink::{Sink, SinkError, Writer, file::RotatingFile},
+};
+
+/// Why the sensor does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Without these rights nothing can be watched.
+    #[error("linnet needs root: run it as root, or with sudo")]
+    NotRoot,
+    /// Another agent.
+    #[error("{0}; stop it first, or give this one another runtime_dir and leave the host to one of them")]
+    Lock(#[from] LockError),
+    /// Limits that must be enforced can't be.
+    #[error("limits.required is set, and the limits are not enforced: {0}")]
+    LimitsNotEnforced(String),
+    /// Limits that make no sense.
+    #[error(transparent)]
+    Limits(#[from] LimitsError),
+    /// The kernel side.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// A sink.
+    #[error("{0}")]
+    Sink(#[from] SinkError),
+    /// A thread or a descriptor could not be had.
+    #[error("{what}: {source}")]
+    Resources {
+        /// What for.
+        what: &'static str,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Host facts could not be encoded.
+    #[error("host facts: {0}")]
+    Prelude(#[from] linnet_ocsf::line::LineError),
+}
+
+impl StartError {
+    /// The process's exit code.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::NotRoot | Self::Load(_) | Self::LimitsNotEnforced(_) => crate::exit_code::UNSUPPORTED,
+            Self::Lock(LockError::Held { .. }) => crate::exit_code::LOCKED,
+            _ => crate::exit_code::ERROR,
+        }
+    }
+}
+
+/// What the caller adds to the settings.
+#[derive(Default)]
+pub struct Extra {
+    /// BTF from elsewhere.
+    pub btf: Option<PathBuf>,
+    /// Sinks beside those of the settings.
+    pub sinks: Vec<Box<dyn Sink>>,
+}
+
+/// Starts everything, up to attached programs and an open output.
+///
+/// # Errors
+/// [`StartError`]; nothing stays behind but an empty cgroup and the output file.
+pub fn start(loaded: Loaded, extra: Extra) -> Result<Sensor, StartError> {
+    let settings = &loaded.settings;
+    if !rustix::process::geteuid().is_root() {
+        return Err(StartError::NotRoot);
+    }
+    let lock = Lock::acquire(&settings.lock_path())?;
+    // The cgroup comes first: what is made in it is charged to it, the ring above all.
+    let limits = enter_limits(settings)?;
+    let sinks = open_sinks(settings, extra.sinks)?;
+    let options = LoadOptions {
+        btf: extra.btf.as_deref(),
+        ring_bytes: settings.ring.bytes,
+        argv_max_bytes: settings.argv_max_bytes,
+    };
+    let (programs, ring) = load(options)?;
+    for hook in &programs.hooks {
+        if let Some(refused) = &hook.refused {
+            log::error!("{} events are not seen: the kernel refuses {}: {refused}", hook.event, hook.tracepoint);
+        }
+    }
+    let host = Host::read();
+    let prelude = event::host::prelude(&host)?;
+    let (files_done, view) = start_view(settings)?;
+    let boot_id = host.boot_id.as_ref().map(ToString::to_string).unwrap_or_default();
+    let wait = Duration::from_millis(u64::from(settings.hash.wait_ms));
+    let pipeline = Pipeline::new(Parts {
+        prelude,
+        boot: BootTag::new(&boot_id),
+        events: settings.events.clone(),
+        table: Table::new(usize::try_from(settings.process_table.max_bytes).unwrap_or(usize::MAX)),
+        view,
+        own_mnt_ns: own_mnt_ns(),
+        lot: ParkingLot::new(wait),
+    });
+    let writer =
+        Writer::start(sinks).map_err(|source| StartError::Resources { what: "thread of the sinks", source })?;
+    let v1_controller = cgroup_mode::v1_controller().ok().flatten();
+    let parts = super::run::Started {
+        loaded,
+        host,
+        _lock: lock,
+        limits,
+        programs,
+        ring,
+        pipeline,
+        files_done,
+        v1_controller,
+    };
+    Ok(Sensor::new(parts, writer))
+}
+
+fn enter_limits(settings: &Settings) -> Result<Option<Applied>, StartError> {
+    let asked = &settings.limits;
+    if !asked.enabled {
+        return Ok(None);
+    }
+    let wanted = Wanted {
+        cpu_quota_permille_of_a_core: asked.cpu_permille,
+        cpu_period_us: asked.cpu_period_ms.saturating_mul(1000),
+        memory_max_bytes: asked.memory_max_bytes,
+        memory_high_bytes: asked.memory_high_bytes,
+        pids_max: asked.pids_max,
+    };
+    let applied = linnet_limits::apply(&wanted, "linnet")?;
+    let limits = applied.limits();
+    if !limits.enforced {
+        let problems = limits.problems.join("; ");
+        if asked.required {
+            return Err(StartError::LimitsNotEnforced(problems));
+        }
+        log::warn!("the limits are not all enforced: {problems}");
+    }
+    Ok(Some(applied))
+}
+
+fn open_sinks(settings: &Settings, mut sinks: Vec<Box<dyn Sink>>) -> Result<Vec<Box<dyn Sink>>, StartError> {
+    if let Some(file) = &settings.output.file {
+        sinks.push(Box::new(RotatingFile::open(&file.path, file.max_bytes, file.keep)?));
+    }
+    Ok(sinks)
+}
+
+fn start_view(
+    settings: &Settings,
+) -> Result<(smol::channel::Receiver<Done>, Arc<FileView>), StartError> {
+    let config = Config {
+        max_file_bytes: settings.hash.max_file_bytes,
+        bytes_per_second: settings.hash.bytes_per_second,
+        burst_bytes: settings.hash.bytes_per_second.saturating_mul(4),
+        content_bytes: usize::try_from(settings.script.max_content_bytes).unwrap_or(usize::MAX),
+        ..Config::default()
+    };
+    // At most one answer for each ticket, and tickets are bounded by the view's queue.
+    let (sender, files_done) = smol::channel::unbounded();
+    let view = FileView::new(config, move |done| {
+        let _ = sender.try_send(done);
+    })
+    .map_err(|source| StartError::Resources { what: "threads of the file view", source })?;
+    view.set_hashing(settings.hash.enabled);
+    view.set_script_contents(settings.script.content);
+    Ok((files_done, Arc::new(view)))
+}
+
+/// Inode number of the agent's mount namespace; 0 where /proc doesn't tell, so that every process counts as of another.
+fn own_mnt_ns() -> u32 {
+    let link = std::fs::read_link(Path::new("/proc/self/ns/mnt")).unwrap_or_default();
+    link.to_str()
+        .and_then(|text| text.strip_prefix("mnt:[")?.strip_suffix(']')?.parse().ok())
+        .unwrap_or(0)
+}

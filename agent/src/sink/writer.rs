@@ -1,0 +1,232 @@
+//! The thread that takes batches to the sinks, and what it has counted.
+//!
+//! The queue holds at most [`QUEUE_BATCHES`] batches. An event counts as delivered when one sink at least took its batch, and as dropped, with
+//! the first sink's reason, when none did.
+
+use std::{
+    io,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicI64, AtomicU64, Ordering},
+    },
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use linnet_ebpf::KINDS;
+use linnet_fleet::health;
+
+use super::{DropReason, Sink, SinkError};
+
+/// Batches between the sensor and the sinks.
+pub const QUEUE_BATCHES: usize = 8;
+/// A sink that fails is named in the log once in this time.
+const LOG_INTERVAL: Duration = Duration::from_secs(30);
+
+/// Whole lines, and how many records of each kind they tell of.
+#[derive(Default)]
+pub struct Batch {
+    /// The lines.
+    pub lines: Vec<u8>,
+    /// Lines in it.
+    pub events: u64,
+    /// Records of each kind.
+    pub records: [u64; KINDS as usize],
+}
+
+/// What became of the batches; read by the sensor while the thread counts.
+#[derive(Default)]
+pub struct Shared {
+    delivered: [AtomicU64; KINDS as usize],
+    dropped: [[AtomicU64; DropReason::ALL.len()]; KINDS as usize],
+    last_delivery_ms: AtomicI64,
+    sinks: Mutex<Vec<health::Sink>>,
+}
+
+impl Shared {
+    /// Records of a kind that got out.
+    pub fn delivered(&self, kind: usize) -> u64 {
+        self.delivered.get(kind).map_or(0, |count| count.load(Ordering::Acquire))
+    }
+
+    /// Records of a kind that did not, by reason.
+    pub fn dropped(&self, kind: usize) -> [u64; DropReason::ALL.len()] {
+        self.dropped.get(kind).map_or([0; _], |counts| counts.each_ref().map(|count| count.load(Ordering::Acquire)))
+    }
+
+    /// When the last batch got out, in milliseconds since the epoch; 0 before the first.
+    pub fn last_delivery_ms(&self) -> i64 {
+        self.last_delivery_ms.load(Ordering::Acquire)
+    }
+
+    /// The sinks' own counts.
+    pub fn sinks(&self) -> Vec<health::Sink> {
+        self.sinks.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn count(&self, batch: &Batch, outcome: Result<(), DropReason>) {
+        for (kind, &records) in batch.records.iter().enumerate() {
+            let slot = match outcome {
+                Ok(()) => self.delivered.get(kind),
+                Err(reason) => self.dropped.get(kind).and_then(|counts| counts.get(reason as usize)),
+            };
+            if let Some(slot) = slot {
+                slot.fetch_add(records, Ordering::AcqRel);
+            }
+        }
+    }
+}
+
+/// The sensor's end of the queue.
+pub struct Writer {
+    queue: smol::channel::Sender<Batch>,
+    used: smol::channel::Receiver<Batch>,
+    shared: Arc<Shared>,
+    thread: JoinHandle<()>,
+}
+
+impl Writer {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// When no thread can be had.
+    pub fn start(sinks: Vec<Box<dyn Sink>>) -> io::Result<Self> {
+        let (queue, batches) = smol::channel::bounded::<Batch>(QUEUE_BATCHES);
+        let (give_back, used) = smol::channel::bounded(QUEUE_BATCHES);
+        let shared = Arc::new(Shared::default());
+        *shared.sinks.lock().unwrap_or_else(PoisonError::into_inner) =
+            sinks.iter().map(|sink| health::Sink { name: sink.name().to_owned(), ..health::Sink::default() }).collect();
+        let counts = Arc::clone(&shared);
+        let thread = std::thread::Builder::new().name("linnet-sink".to_owned()).spawn(move || {
+            let mut sinks: Vec<Slot> = sinks.into_iter().map(|sink| Slot { sink, logged: None }).collect();
+            while let Ok(mut batch) = batches.recv_blocking() {
+                deliver(&mut sinks, &batch, &counts);
+                batch.lines.clear();
+                (batch.events, batch.records) = (0, [0; KINDS as usize]);
+                // A full way back only means that the buffer is freed instead.
+                let _ = give_back.try_send(batch);
+            }
+        })?;
+        Ok(Self { queue, used, shared, thread })
+    }
+
+    /// What became of the batches.
+    pub fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// An empty batch, used before if there is one.
+    pub fn fresh(&self) -> Batch {
+        self.used.try_recv().unwrap_or_default()
+    }
+
+    /// Puts a batch into the queue, waiting while it is full.
+    pub async fn send(&self, batch: Batch) {
+        if self.queue.send(batch).await.is_err() {
+            // The thread only ends when the queue does, or by a panic, which aborts the process.
+            log::error!("the sinks' thread is gone");
+        }
+    }
+
+    /// Closes the queue and waits until everything in it is out.
+    pub fn finish(self) -> Arc<Shared> {
+        drop(self.queue);
+        let _ = self.thread.join();
+        self.shared
+    }
+}
+
+struct Slot {
+    sink: Box<dyn Sink>,
+    logged: Option<Instant>,
+}
+
+fn deliver(sinks: &mut [Slot], batch: &Batch, shared: &Shared) {
+    let mut outcome = if sinks.is_empty() { Ok(()) } else { Err(None) };
+    for (index, slot) in sinks.iter_mut().enumerate() {
+        let result = slot.sink.write(&batch.lines);
+        let mut reports = shared.sinks.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(report) = reports.get_mut(index) {
+            match &result {
+                Ok(()) => {
+                    report.written_events += batch.events;
+                    report.written_bytes += batch.lines.len() as u64;
+                    report.last_error = None;
+                }
+                Err(error) => {
+                    report.dropped += batch.events;
+                    report.last_error = Some(error.to_string());
+                }
+            }
+        }
+        drop(reports);
+        outcome = match (outcome, result) {
+            (Ok(()), _) | (_, Ok(())) => Ok(()),
+            (Err(first), Err(error)) => {
+                log_seldom(slot, &error, batch.events);
+                Err(first.or(Some(error.reason())))
+            }
+        };
+    }
+    if outcome.is_ok() {
+        shared.last_delivery_ms.store(crate::event::clock::epoch_ms(), Ordering::Release);
+    }
+    shared.count(batch, outcome.map_err(|reason| reason.unwrap_or(DropReason::Io)));
+}
+
+fn log_seldom(slot: &mut Slot, error: &SinkError, events: u64) {
+    let now = Instant::now();
+    if slot.logged.is_none_or(|at| now.duration_since(at) >= LOG_INTERVAL) {
+        slot.logged = Some(now);
+        log::error!("{error}; {events} events of this batch were dropped and counted");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Failing(usize);
+
+    impl Sink for Failing {
+        fn name(&self) -> &'static str {
+            "failing"
+        }
+
+        fn write(&mut self, _lines: &[u8]) -> Result<(), SinkError> {
+            if self.0 == 0 {
+                return Ok(());
+            }
+            self.0 -= 1;
+            Err(SinkError::Full { what: "disk".to_owned() })
+        }
+    }
+
+    fn batch(records: [u64; KINDS as usize]) -> Batch {
+        Batch { lines: b"{}\n".to_vec(), events: records.iter().sum(), records }
+    }
+
+    #[test]
+    fn each_record_is_delivered_or_dropped_with_a_reason() {
+        let writer = Writer::start(vec![Box::new(Failing(2))]).unwrap();
+        smol::block_on(async {
+            for _ in 0..5 {
+                writer.send(batch([0, 3, 1])).await;
+            }
+        });
+        let shared = writer.finish();
+        assert_eq!(shared.delivered(1), 9);
+        assert_eq!(shared.dropped(1), [6, 0, 0]);
+        assert_eq!((shared.delivered(2), shared.dropped(2)), (3, [2, 0, 0]));
+        assert_eq!(shared.sinks().first().map(|sink| (sink.written_events, sink.dropped)), Some((12, 8)));
+    }
+
+    #[test]
+    fn one_sink_that_works_is_enough_for_delivery() {
+        let writer = Writer::start(vec![Box::new(Failing(9)), Box::new(Failing(0))]).unwrap();
+        smol::block_on(writer.send(batch([1, 1, 1])));
+        let shared = writer.finish();
+        assert_eq!(shared.delivered(0), 1);
+        assert_eq!(shared.dropped(0), [0, 0, 0]);
+    }
+}
