@@ -150,29 +150,6 @@ fn hits(files: &[PathBuf]) {
     println!("note_process in 8 other namespaces: {:.0} ns", start.elapsed().as_nanos() as f64 / 1e6);
 }
 
-/// What a full cache weighs, counted by the process's own memory.
-fn weight(dir: &Path) {
-    let resident = || {
-        let status = fs::read_to_string("/proc/self/status").unwrap();
-        let line = status.lines().find(|line| line.starts_with("RssAnon:")).unwrap();
-        line.split_ascii_whitespace().nth(1).unwrap().parse::<i64>().unwrap()
-    };
-    let path = dir.join("renewed");
-    fs::write(&path, b"x").unwrap();
-    let (view, done) = view(8192);
-    std::thread::sleep(Duration::from_millis(50));
-    ask(&view, &done, by_own_root(&path));
-    let before = resident();
-    for second in 0..8192 {
-        // Another time of change each time: another identity.
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o600 + second % 2)).unwrap();
-        std::thread::sleep(Duration::from_micros(100));
-        ask(&view, &done, by_own_root(&path));
-    }
-    let counters = view.counters();
-    println!("{} hashes remembered: {} kB", counters.cache_entries, resident() - before);
-}
-
 fn roads(small: &[PathBuf], programs: &[(Child, PathBuf)]) {
     let root = view(8192);
     latencies("proc_root, 4 kB", small.iter().map(|path| by_own_root(path)), &root);
