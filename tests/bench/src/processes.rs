@@ -63,6 +63,11 @@ pub fn family(root: Pid) -> Result<Vec<Pid>> {
     }
 }
 
+/// A process of this name.
+pub fn find(name: &str) -> Result<Option<Pid>> {
+    Ok(all()?.into_iter().find(|(_, stat)| stat.name == name).map(|(pid, _)| pid))
+}
+
 /// Whether a process is gone, or dead and only not reaped yet.
 pub fn has_ended(pid: Pid) -> bool {
     stat(pid).is_none_or(|stat| matches!(stat.state, 'Z' | 'X'))

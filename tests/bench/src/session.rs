@@ -19,7 +19,7 @@ use serde::Serialize;
 use crate::charge::{self, Cgroup, Sampler};
 use crate::machine::Snapshot;
 use crate::processes::{Pid, cpu_ns, family, kernel_thread, resident};
-use crate::stage::{Launched, Room, Stage};
+use crate::stage::{Launched, Room, Stage, last_words};
 use crate::subject::Subject;
 
 /// How often a probe is executed until the first is seen.
@@ -198,9 +198,13 @@ struct Live {
 pub fn session(stage: &mut Stage, plan: &Plan, subject: &mut dyn Subject) -> Result<Session> {
     let room = stage.room()?;
     let started = Instant::now();
-    let launched = subject.start(stage, &room)?;
-    let live = live(stage, plan, subject, &room, &launched, started)
-        .with_context(|| format!("its last words: {:?}", launched.last_words()));
+    let mut launched = subject.start(stage, &room)?;
+    let log = launched.log.clone();
+    let live = live(stage, plan, subject, &room, &launched, started).with_context(|| {
+        let end = launched.child.try_wait().ok().flatten();
+        let end = end.map_or_else(|| "it runs".to_owned(), |status| format!("it ended by itself, {status}"));
+        format!("{end}; its last words: {:?}", last_words(&log))
+    });
     subject.stop(stage, launched)?;
     let live = live?;
     let mut census = Census::new(&room.name);
@@ -209,6 +213,10 @@ pub fn session(stage: &mut Stage, plan: &Plan, subject: &mut dyn Subject) -> Res
     }
     let storms = ["w", "a", "b", "m"];
     let captured = storms.iter().map(|storm| census.found(&format!("{}{storm}", room.name))).sum::<u64>();
+    let expected = u64::from(plan.warm_up_execs + 2 * plan.execs + plan.rest_execs());
+    if captured != expected {
+        eprintln!("captured {captured} of {expected}; it said: {:?}", last_words(&log));
+    }
     stage.clear(room)?;
     let per_exec = |total: u64| total as f64 / captured.max(1) as f64;
     Ok(Session {
@@ -219,7 +227,7 @@ pub fn session(stage: &mut Stage, plan: &Plan, subject: &mut dyn Subject) -> Res
         idle: live.idle,
         after: live.after,
         peak: live.peak,
-        expected: u64::from(plan.warm_up_execs + 2 * plan.execs + plan.rest_execs()),
+        expected,
         captured,
         bytes_per_exec: per_exec(census.bytes()),
         lines_per_exec: per_exec(census.lines()),

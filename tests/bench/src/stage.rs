@@ -178,14 +178,11 @@ pub struct Launched {
     cgroup_promise: Promise,
 }
 
-impl Launched {
-    /// The end of what it printed, for an error message.
-    pub fn last_words(&self) -> String {
-        let text =
-            fs::read(&self.log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
-        let lines: Vec<&str> = text.lines().rev().take(5).collect();
-        lines.into_iter().rev().collect::<Vec<_>>().join(" | ")
-    }
+/// The end of what a subject printed, for a message.
+pub fn last_words(log: &Path) -> String {
+    let text = fs::read(log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().rev().take(5).collect();
+    lines.into_iter().rev().collect::<Vec<_>>().join(" | ")
 }
 
 /// The launcher's life: moves itself into the cgroup and becomes the subject.

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use super::{Availability, Subject, title, version};
 use crate::audit::Audit;
 use crate::search_path::find_program;
-use crate::stage::{Launched, Room, Stage};
+use crate::stage::{Launched, Room, Stage, last_words};
 
 /// Execs of both instruction sets; buffer and failure mode as in Debian's audit.rules.
 const RULES: &str = "\
@@ -95,7 +95,7 @@ fn await_registration(launched: &mut Launched) -> Result<()> {
         if launched.child.try_wait().context("wait for auditd")?.is_some()
             || asked.elapsed() > REGISTER_PATIENCE
         {
-            bail!("auditd did not register with the kernel: {}", launched.last_words());
+            bail!("auditd did not register with the kernel: {}", last_words(&launched.log));
         }
         sleep(Duration::from_millis(2));
     }
