@@ -30,7 +30,7 @@ fn run() -> Result<bool, Box<dyn std::error::Error>> {
     };
     let seconds = next(0)?;
 
-    let applied = apply(&wanted, "linnet")?;
+    let mut applied = apply(&wanted, "linnet")?;
     let limits = applied.limits();
     println!("mode       {}{}", limits.mode.as_str(), if limits.delegated { ", delegated" } else { "" });
     for (hierarchy, path) in &limits.cgroups {
@@ -54,7 +54,14 @@ fn run() -> Result<bool, Box<dyn std::error::Error>> {
         std::hint::spin_loop();
     }
     println!("usage      {:?}", applied.usage());
-    std::thread::sleep(Duration::from_secs(seconds.into()));
+    if seconds > 0 {
+        std::thread::sleep(Duration::from_secs(seconds.into()));
+        println!("later      enforced {}", applied.reread());
+        for problem in &applied.limits().problems {
+            println!("problem    {problem}");
+        }
+        println!("reapplied  enforced {}", applied.reapply());
+    }
     match applied.release() {
         Ok(()) => println!("released"),
         Err(error) => println!("release    {error}"),

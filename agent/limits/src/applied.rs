@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use linnet_fleet::health::{LimitMode, LimitValues, Limits, Usage};
+use linnet_fleet::health::{LimitValues, Limits, Usage};
 
-use crate::controller::{Controller, REQUIRED};
+use crate::controller::{Controller, REQUIRED, Version};
 use crate::group::{self, Group};
 use crate::hierarchy::Hierarchies;
 use crate::place::{Unit, Why};
@@ -16,8 +16,11 @@ use crate::{LimitsError, Wanted, set, usage};
 #[derive(Debug)]
 pub struct Applied {
     groups: Vec<Group>,
-    /// What went wrong when the limits were set. The problems of reading back come anew with each reading.
-    refusals: Vec<String>,
+    /// Why there is no cgroup to set limits of, and for which controllers.
+    lost: Vec<(Vec<Controller>, Refusal)>,
+    /// What went wrong when the limits were last set, and for which controllers. The problems of reading back come
+    /// anew with each reading.
+    refused: Vec<(Vec<Controller>, Refusal)>,
     limits: Limits,
 }
 
@@ -37,33 +40,44 @@ pub fn apply(wanted: &Wanted, name: &str) -> Result<Applied, LimitsError> {
     }
     let hierarchies = Hierarchies::read()?;
     let unit = hierarchies.systemd().and_then(|systemd| Unit::find(&systemd));
-    let (groups, missing) = group::plan(&hierarchies, unit.as_ref(), name);
+    let (mut groups, missing) = group::plan(&hierarchies, unit.as_ref(), name);
 
-    let mut refusals: Vec<Refusal> =
-        missing.into_iter().filter(|c| REQUIRED.contains(c)).map(Refusal::not_mounted).collect();
-    for group in &groups {
-        if let Err(refusal) = group.enter() {
-            refusals.push(refusal);
-            continue;
-        }
-        for controller in &group.controllers {
-            let done = group.enable(*controller).and_then(|()| set::set(group, *controller, &requested));
-            refusals.extend(done.err());
-        }
+    let mut lost = Vec::new();
+    let missing: Vec<_> = missing.into_iter().filter(|c| REQUIRED.contains(c)).collect();
+    if !missing.is_empty() {
+        let refusal = Refusal::not_mounted(&missing);
+        lost.push((missing, refusal));
     }
+    for group in &mut groups {
+        lost.extend(group.enter().err().map(|refusal| (group.controllers.clone(), refusal)));
+    }
+    let refused = groups.iter().flat_map(|group| limit(group, &requested)).collect();
 
     let limits = Limits {
         mode: hierarchies.mode(),
         delegated: !groups.is_empty() && groups.iter().all(|group| group.why == Why::Delegated),
         cgroups: groups.iter().map(|group| (group.hierarchy(), group.path.clone())).collect(),
         requested,
-        notes: notes(hierarchies.mode(), unit.as_ref(), &groups),
+        notes: notes(unit.as_ref(), &groups),
         ..Limits::default()
     };
-    let refusals = refusals.iter().map(Refusal::to_string).collect();
-    let mut applied = Applied { groups, refusals, limits };
+    let mut applied = Applied { groups, lost, refused, limits };
     applied.reread();
     Ok(applied)
+}
+
+/// Sets the limits of a cgroup that this process is in; what comes back was refused.
+fn limit(group: &Group, requested: &LimitValues) -> Vec<(Vec<Controller>, Refusal)> {
+    if !group.entered {
+        return Vec::new();
+    }
+    let mut refused = group.enable();
+    let disabled: Vec<_> = refused.iter().flat_map(|(controllers, _)| controllers.clone()).collect();
+    for controller in group.controllers.iter().filter(|c| !disabled.contains(c)) {
+        let refusal = set::set(group, *controller, requested).err();
+        refused.extend(refusal.map(|refusal| (vec![*controller], refusal)));
+    }
+    refused
 }
 
 impl Applied {
@@ -83,14 +97,33 @@ impl Applied {
             in_force = merge(in_force, read_back::of_cgroup(directory, controller, version));
             effective = merge(effective, read_back::effective(directory, &group.mount, controller, version));
         }
-        let mut problems = self.refusals.clone();
-        problems.extend(self.outside());
-        problems.extend(differences(&self.limits.requested, &in_force));
-        self.limits.enforced = problems.is_empty();
+        let differences = differences(&self.limits.requested, &in_force);
+        let outside = self.outside();
+        self.limits.enforced = REQUIRED.iter().all(|controller| {
+            let inside = |(group, c): (&Group, Controller)| c == *controller && group.entered;
+            self.parts().any(inside)
+                && !differences.iter().any(|(c, _)| c == controller)
+                && !outside.iter().any(|(controllers, _)| controllers.contains(controller))
+        });
+
+        let refusals = || self.lost.iter().chain(&self.refused);
+        let mut problems: Vec<_> = refusals().map(|(_, refusal)| refusal.to_string()).collect();
+        problems.extend(outside.into_iter().map(|(_, text)| text));
+        // Where a reason is known already, the difference that it makes is not said again.
+        let explained = |c| refusals().any(|(controllers, _)| controllers.contains(&c));
+        problems.extend(differences.into_iter().filter(|(c, _)| !explained(*c)).map(|(_, text)| text));
         self.limits.in_force = in_force;
         self.limits.effective = effective;
         self.limits.problems = problems;
         self.limits.enforced
+    }
+
+    /// Sets the limits again where [`Applied::reread`] found them gone, without moving anything, and reads them back.
+    /// Under systemd a cgroup at the root loses the cpu controller with any unit that starts or ends: the next call
+    /// gives it back.
+    pub fn reapply(&mut self) -> bool {
+        self.refused = self.groups.iter().flat_map(|group| limit(group, &self.limits.requested)).collect();
+        self.reread()
     }
 
     /// What the cgroup has used so far, its children included. Reads about eight small files.
@@ -117,67 +150,65 @@ impl Applied {
         self.groups.iter().flat_map(|group| group.controllers.iter().map(move |c| (group, *c)))
     }
 
-    /// The hierarchies in which this process is not in its cgroup.
-    fn outside(&self) -> Vec<String> {
+    /// The controllers for which this process is not in its cgroup any more.
+    fn outside(&self) -> Vec<(Vec<Controller>, String)> {
         let Ok(hierarchies) = Hierarchies::read() else {
-            return vec!["/proc does not say which cgroup this process is in: mount it".to_owned()];
+            let text = "/proc does not say which cgroup this process is in: mount it";
+            return vec![(REQUIRED.to_vec(), text.to_owned())];
         };
-        let refused = |group: &Group| {
-            let directory = group.directory.display().to_string();
-            self.refusals.iter().any(|refusal| refusal.contains(&directory))
-        };
-        self.groups
-            .iter()
-            .filter(|group| !refused(group))
+        let place = |group: &Group| Some(hierarchies.locate(*group.controllers.first()?)?.own);
+        let entered = self.groups.iter().filter(|group| group.entered);
+        entered
             .filter_map(|group| {
-                let found = hierarchies.locate(*group.controllers.first()?);
-                let own = found.as_ref().map_or("out of sight", |location| location.own.as_str());
+                let own = place(group).unwrap_or_else(|| "a cgroup out of sight".to_owned());
                 (own != group.path).then(|| {
-                    format!(
+                    let text = format!(
                         "this process is in {own} instead of {} ({}): somebody moved it, restart the agent",
                         group.path,
                         group.hierarchy()
-                    )
+                    );
+                    (group.controllers.clone(), text)
                 })
             })
             .collect()
     }
 }
 
-/// What reads back otherwise than asked. `memory.high` and the burst are comforts, not limits: they do not count.
-fn differences(requested: &LimitValues, in_force: &LimitValues) -> Vec<String> {
-    let cpu = |values: &LimitValues| values.cpu_quota_us.zip(values.cpu_period_us);
-    let show = |value: Option<u64>| value.map_or_else(|| "none".to_owned(), |value| value.to_string());
-    let share = |values: &LimitValues| match cpu(values) {
+/// What reads back otherwise than asked, by controller. `memory.high` and the burst are comforts, not limits: they
+/// do not count.
+fn differences(requested: &LimitValues, in_force: &LimitValues) -> Vec<(Controller, String)> {
+    let number = |value: Option<u64>| value.map_or_else(|| "none".to_owned(), |value| value.to_string());
+    let share = |values: &LimitValues| match values.cpu_quota_us.zip(values.cpu_period_us) {
         Some((quota, period)) => format!("{quota} of {period} µs"),
         None => "none".to_owned(),
     };
-    let mut problems = Vec::new();
-    if cpu(requested) != cpu(in_force) {
-        problems.push(format!("cpu limit: asked for {}, in force {}", share(requested), share(in_force)));
-    }
-    for (what, asked, got) in [
-        ("memory limit in bytes", requested.memory_max_bytes, in_force.memory_max_bytes),
-        ("pids limit", requested.pids_max, in_force.pids_max),
-    ] {
-        if asked != got {
-            problems.push(format!("{what}: asked for {}, in force {}", show(asked), show(got)));
-        }
-    }
-    problems
+    [
+        (Controller::Cpu, "cpu limit", share(requested), share(in_force)),
+        (
+            Controller::Memory,
+            "memory limit in bytes",
+            number(requested.memory_max_bytes),
+            number(in_force.memory_max_bytes),
+        ),
+        (Controller::Pids, "pids limit", number(requested.pids_max), number(in_force.pids_max)),
+    ]
+    .into_iter()
+    .filter(|(_, _, asked, got)| asked != got)
+    .map(|(controller, what, asked, got)| (controller, format!("{what}: asked for {asked}, in force {got}")))
+    .collect()
 }
 
 /// What this kind of cgroup lacks, and what was chosen.
-fn notes(mode: LimitMode, unit: Option<&Unit>, groups: &[Group]) -> Vec<String> {
+fn notes(unit: Option<&Unit>, groups: &[Group]) -> Vec<String> {
     let mut notes = Vec::new();
     let has = |controller| groups.iter().find(|group| group.controllers.contains(&controller));
-    if has(Controller::Memory).is_some_and(|group| group.version == crate::controller::Version::V1) {
+    if has(Controller::Memory).is_some_and(|group| group.version == Version::V1) {
         notes.push(
             "cgroup v1 has no memory.high: the kernel does not slow the agent down before the limit".into(),
         );
     }
-    if mode != LimitMode::None
-        && has(Controller::Cpu).is_some_and(|g| !set::burst_file(g).exists() && g.directory.exists())
+    if has(Controller::Cpu)
+        .is_some_and(|group| set::quota_file(group).exists() && !set::burst_file(group).exists())
     {
         notes.push("this kernel offers no cpu burst (Linux 5.14)".into());
     }
@@ -223,7 +254,7 @@ mod tests {
         let other = LimitValues { cpu_period_us: Some(1), ..asked };
         assert_eq!(
             differences(&asked, &other),
-            ["cpu limit: asked for 50000 of 100000 µs, in force 50000 of 1 µs"]
+            [(Controller::Cpu, "cpu limit: asked for 50000 of 100000 µs, in force 50000 of 1 µs".to_owned())]
         );
     }
 }

@@ -26,6 +26,8 @@ pub(crate) struct Group {
     pub(crate) original: PathBuf,
     pub(crate) why: Why,
     pub(crate) controllers: Vec<Controller>,
+    /// Whether this process got in, and so has to leave.
+    pub(crate) entered: bool,
 }
 
 /// The groups to make, one a hierarchy, and the controllers that no hierarchy has.
@@ -62,6 +64,7 @@ pub(crate) fn plan(
             original,
             why,
             controllers: vec![controller],
+            entered: false,
         });
     }
     (groups, missing)
@@ -78,43 +81,57 @@ impl Group {
 
     /// Makes the cgroup and moves this process in. One that a killed run left is made anew, for the sake of its
     /// counters, or used as it is where something still runs in it.
-    pub(crate) fn enter(&self) -> Result<(), Refusal> {
+    pub(crate) fn enter(&mut self) -> Result<(), Refusal> {
         let _ = fs::remove_dir(&self.directory);
         let Some(controller) = self.controllers.first() else { return Ok(()) };
         let handle = controller.handle(&self.directory, self.version);
         handle.create().map_err(Refusal::by_crate("make", &self.directory))?;
         let pid = CgroupPid::from(u64::from(std::process::id()));
-        handle.add_task_by_tgid(&pid).map_err(Refusal::by_crate("move into", &self.directory))
+        handle.add_task_by_tgid(&pid).map_err(Refusal::by_crate("move into", &self.directory))?;
+        self.entered = true;
+        Ok(())
     }
 
     /// Lets the parent's children use the controllers; v2 only. After [`Group::enter`], because a v2 cgroup other
-    /// than the root that has processes of its own may not give controllers to its children.
-    pub(crate) fn enable(&self, controller: Controller) -> Result<(), Refusal> {
+    /// than the root that has processes of its own may not give controllers to its children. What comes back are the
+    /// controllers that could not be enabled, and why.
+    pub(crate) fn enable(&self) -> Vec<(Vec<Controller>, Refusal)> {
         if self.version == Version::V1 {
-            return Ok(());
+            return Vec::new();
         }
-        let has = |file: &str| {
-            let list = value::text(&self.parent.join(file)).unwrap_or_default();
-            list.split_whitespace().any(|name| name == controller.name())
-        };
-        if has("cgroup.subtree_control") {
-            return Ok(());
+        let list = |file: &str| value::text(&self.parent.join(file)).unwrap_or_default();
+        let (offered, enabled) = (list("cgroup.controllers"), list("cgroup.subtree_control"));
+        let is_in = |list: &str, c: Controller| list.split_whitespace().any(|name| name == c.name());
+
+        let mut refusals = Vec::new();
+        let wanted = self.controllers.iter().copied().filter(|c| !is_in(&enabled, *c));
+        let (wanted, missing): (Vec<_>, Vec<_>) = wanted.partition(|c| is_in(&offered, *c));
+        if !missing.is_empty() {
+            let refusal = Refusal::not_offered(&missing, &self.parent, self.why);
+            refusals.push((missing, refusal));
         }
-        if !has("cgroup.controllers") {
-            return Err(Refusal::not_offered(controller, &self.parent, self.why));
-        }
+        // One at a time: the kernel takes a line of several whole or not at all.
         let path = self.parent.join("cgroup.subtree_control");
-        write(&path, &format!("+{}", controller.name())).map_err(|error| {
-            let neighbours = value::text(&self.parent.join("cgroup.procs")).unwrap_or_default();
-            Refusal::enabling(controller, &self.parent, &neighbours, &error)
-        })
+        let mut refused = Vec::new();
+        let mut reason = None;
+        for controller in wanted {
+            if let Err(error) = write(&path, &format!("+{}", controller.name())) {
+                refused.push(controller);
+                reason = Some(error);
+            }
+        }
+        if let Some(error) = reason {
+            let refusal = Refusal::enabling(&refused, &self.parent, &list("cgroup.procs"), &error);
+            refusals.push((refused, refusal));
+        }
+        refusals
     }
 
     /// Moves this process back to where it came from, or to the root where that is gone, and removes the cgroup. In
     /// a delegated unit nothing is done: on v2 the unit's own cgroup may hold no processes any more, and systemd
     /// removes the whole subtree with the unit.
     pub(crate) fn leave(&self) -> Result<(), LimitsError> {
-        if self.why == Why::Delegated {
+        if self.why == Why::Delegated || !self.entered {
             return Ok(());
         }
         let pid = std::process::id().to_string();

@@ -13,8 +13,8 @@
 //! | another cgroup with a limit on it, not systemd's | `<it>/<name>` | leaving it would evade that limit |
 //! | anything else: the root, a login session, a unit without `Delegate=` | `/<name>` | a session ends and takes its cgroups along; an undelegated unit is systemd's alone |
 //!
-//! In the last case under systemd a note says so, because systemd may take controllers away again when it reloads:
-//! [`Applied::reread`] notices.
+//! In the last case a note says so under systemd, which takes the cpu controller away from the root's children with the
+//! next unit that starts or ends (seen with 252): [`Applied::reread`] notices, [`Applied::reapply`] puts it back.
 //!
 //! Invariants:
 //! - nothing is moved but this process, and no cgroup is changed but our own and, on v2, its parent's list of

@@ -11,7 +11,7 @@ use crate::controller::Controller;
 use crate::place::Why;
 
 /// A step that was refused, in words for the operator.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Refusal {
     message: String,
 }
@@ -37,27 +37,28 @@ impl Refusal {
         }
     }
 
-    /// `parent` does not have the controller to give.
-    pub(crate) fn not_offered(controller: Controller, parent: &Path, why: Why) -> Self {
-        let name = controller.name();
+    /// `parent` does not have the controllers to give.
+    pub(crate) fn not_offered(controllers: &[Controller], parent: &Path, why: Why) -> Self {
         let advice = match why {
-            Why::Delegated => format!("add {name} to Delegate= of the unit"),
-            Why::Within => format!("have whoever made this cgroup enable {name} for it"),
-            Why::Root => format!(
-                "the kernel lacks it, was booted with cgroup_disable={name}, or has it on an unmounted v1 hierarchy"
-            ),
+            Why::Delegated => "add them to Delegate= of the unit",
+            Why::Within => "have whoever made this cgroup enable them for it",
+            Why::Root => {
+                "the kernel lacks them, was booted with cgroup_disable=, or has them on a v1 hierarchy that is not \
+                 mounted"
+            }
         };
-        Self { message: format!("the {name} controller is not offered in {}: {advice}", parent.display()) }
+        let names = names(controllers);
+        Self { message: format!("controllers not offered in {}: {names}: {advice}", parent.display()) }
     }
 
-    /// The controller could not be enabled for the children of `parent`, which has the processes `neighbours`.
+    /// The controllers could not be enabled for the children of `parent`, which has the processes `neighbours`.
     pub(crate) fn enabling(
-        controller: Controller,
+        controllers: &[Controller],
         parent: &Path,
         neighbours: &str,
         error: &io::Error,
     ) -> Self {
-        let step = format!("enable {} for children of", controller.name());
+        let step = format!("enable {} for children of", names(controllers));
         if is(error, Errno::BUSY) && !neighbours.trim().is_empty() {
             const SHOWN: usize = 5;
             let pids: Vec<_> = neighbours.split_whitespace().collect();
@@ -85,16 +86,20 @@ impl Refusal {
         }
     }
 
-    /// The hierarchy of a controller is not to be found.
-    pub(crate) fn not_mounted(controller: Controller) -> Self {
-        let name = controller.name();
+    /// The hierarchies of these controllers are not to be found.
+    pub(crate) fn not_mounted(controllers: &[Controller]) -> Self {
         Self {
             message: format!(
-                "no cgroup hierarchy with the {name} controller is mounted where this process can reach its own \
-                 cgroup: mount the host's /sys/fs/cgroup, or limit the container or unit from outside"
+                "no cgroup hierarchy with {} is mounted where this process can reach its own cgroup: mount the \
+                 host's /sys/fs/cgroup, or limit the container or unit from outside",
+                names(controllers)
             ),
         }
     }
+}
+
+fn names(controllers: &[Controller]) -> String {
+    controllers.iter().map(|c| c.name()).collect::<Vec<_>>().join(", ")
 }
 
 fn is(error: &io::Error, errno: Errno) -> bool {
@@ -140,19 +145,21 @@ mod tests {
     fn neighbours_that_forbid_controllers_are_named() {
         let busy = || io::Error::from(Errno::BUSY);
         let parent = Path::new("/sys/fs/cgroup/x");
-        let text = Refusal::enabling(Controller::Memory, parent, "1\n2\n3\n4\n5\n6\n", &busy()).to_string();
-        assert!(text.contains("enable memory for children of /sys/fs/cgroup/x"), "{text}");
+        let text =
+            Refusal::enabling(&[Controller::Memory, Controller::Cpu], parent, "1\n2\n3\n4\n5\n6\n", &busy())
+                .to_string();
+        assert!(text.contains("enable memory, cpu for children of /sys/fs/cgroup/x"), "{text}");
         assert!(text.contains("(pid 1 2 3 4 5 …)"), "{text}");
-        assert!(!Refusal::enabling(Controller::Cpu, parent, "", &busy()).to_string().contains("pid"));
+        assert!(!Refusal::enabling(&[Controller::Cpu], parent, "", &busy()).to_string().contains("pid"));
     }
 
     #[test]
     fn a_controller_that_is_not_offered_is_asked_for_where_it_can_be() {
         let parent = Path::new("/sys/fs/cgroup");
         for (why, words) in
-            [(Why::Delegated, "Delegate="), (Why::Within, "whoever made"), (Why::Root, "cgroup_disable=pids")]
+            [(Why::Delegated, "Delegate="), (Why::Within, "whoever made"), (Why::Root, "cgroup_disable=")]
         {
-            let text = Refusal::not_offered(Controller::Pids, parent, why).to_string();
+            let text = Refusal::not_offered(&[Controller::Pids], parent, why).to_string();
             assert!(text.contains(words), "{text}");
         }
     }

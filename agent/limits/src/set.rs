@@ -35,9 +35,10 @@ fn memory(group: &Group, wanted: &LimitValues) -> Result<(), Refusal> {
         Version::V2 => {
             let value = |bytes: Option<u64>| bytes.map(|bytes| MaxValue::Value(signed(bytes)));
             let high = SetMemory { high: value(wanted.memory_high_bytes), ..SetMemory::default() };
-            handle.set_mem(high).map_err(Refusal::by_crate("set memory.high of", &group.directory))?;
+            let high =
+                handle.set_mem(high).map_err(Refusal::by_crate("set memory.high of", &group.directory));
             let max = SetMemory { max: value(wanted.memory_max_bytes), ..SetMemory::default() };
-            handle.set_mem(max).map_err(refused())
+            handle.set_mem(max).map_err(refused()).and(high)
         }
     }
 }
@@ -83,6 +84,13 @@ fn over_parent(group: &Group, wanted: &LimitValues, error: cgroups_rs::fs::error
         return Refusal::over_parent(&group.directory, read_back::share(&above) / 1000);
     }
     Refusal::by_crate("set the cpu limit of", &group.directory)(error)
+}
+
+pub(crate) fn quota_file(group: &Group) -> PathBuf {
+    group.directory.join(match group.version {
+        Version::V1 => "cpu.cfs_quota_us",
+        Version::V2 => "cpu.max",
+    })
 }
 
 pub(crate) fn burst_file(group: &Group) -> PathBuf {

@@ -41,6 +41,8 @@ use crate::{
 const BATCH_BYTES: usize = 128 * 1024;
 /// How often requests that are held up are looked after, while there are some.
 const TEND: Duration = Duration::from_secs(1);
+/// The tick's period until the first canary was seen.
+const FIRST_TICKS: Duration = Duration::from_millis(250);
 /// Living processes that are checked against `/proc` at each tick.
 const SWEEP: usize = 256;
 /// After the programs are detached, how long one that still runs may take.
@@ -115,7 +117,7 @@ impl Sensor {
         self.signals = Some(Signals::new([Signal::Term, Signal::Int])?);
         self.announce().await;
         let seen = seed::scan(self.parts.v1_controller);
-        log::info!("{} processes were there before", seen.len());
+        log::info!("watching; {} processes were there before", seen.len());
         self.parts.pipeline.seed(seen);
         let mut tick_at = Instant::now();
         loop {
@@ -124,7 +126,9 @@ impl Sensor {
             let now = Instant::now();
             if now >= tick_at {
                 self.tick(now).await;
-                tick_at = now + self.tick_period();
+                // The first canary is worth a second look soon: until it is seen, nothing says that the sensor sees.
+                let settled = self.parts.pipeline.canaries.seen > 0;
+                tick_at = now + if settled { self.tick_period() } else { self.tick_period().min(FIRST_TICKS) };
             }
             if self.all_sinks_closed() {
                 log::error!("nobody reads the output any more; stopping");

@@ -1,9 +1,10 @@
 //! The cgroup of a task: its kernfs path, which names container and pod, and its id.
 
-use linnet_ebpf::{PATH_CUT, Span, TAIL_CAP};
+use linnet_ebpf::{PATH_CUT, Span};
 
 use crate::{
-    kernel::{append_str, pointer, read},
+    kernel::{advance, append_str, pointer, read},
+    maps::SCRATCH,
     offset,
     path::Position,
 };
@@ -19,7 +20,7 @@ const MAX_BYTES: u32 = 1024;
 /// With v1 hierarchies mounted, containers are named in those of the controllers, and the agent has chosen one; a
 /// task that is at the root there may still be in a group of the v2 hierarchy (hybrid).
 #[inline(always)]
-pub fn append_cgroup(buffer: *mut u8, start: Position, task: u64, span: &mut Span, id: &mut u64) -> Position {
+pub fn append_cgroup(kind: u16, start: Position, task: u64, span: &mut Span, id: &mut u64) -> Position {
     let css_set = pointer(task, offset!(task_cgroups));
     let v2 = pointer(pointer(css_set, offset!(css_set_dfl_cgrp)), offset!(cgroup_kn));
     let mut node = v2;
@@ -31,14 +32,23 @@ pub fn append_cgroup(buffer: *mut u8, start: Position, task: u64, span: &mut Spa
         }
     }
     *id = read::<u64>(node, offset!(kernfs_id));
-    append_names(buffer, start, node, span)
+    let packed = linnet_append_cgroup(u32::from(kind), start, node);
+    span.len = packed as u16;
+    span.flags = (packed >> 16) as u16;
+    advance(start, u32::from(span.len))
 }
 
+/// The walk itself; a global function for the reason that `linnet_append_path` gives. Gives length and flags, in 16
+/// bits each.
 #[inline(never)]
-fn append_names(buffer: *mut u8, start: Position, node: u64, span: &mut Span) -> Position {
+#[unsafe(no_mangle)]
+pub extern "C" fn linnet_append_cgroup(kind: u32, start: u32, node: u64) -> u64 {
+    let Some(buffer) = SCRATCH.get_ptr_mut(kind) else { return 0 };
+    let buffer: *mut u8 = buffer.cast();
     let mut node = node;
-    let mut position = start & (TAIL_CAP - 1);
-    let end = position + MAX_BYTES;
+    let start = advance(start, 0);
+    let mut position = start;
+    let end = start + MAX_BYTES;
     let mut done = false;
     for _ in 0..MAX_LEVELS {
         let parent = pointer(node, offset!(kernfs_parent));
@@ -49,10 +59,10 @@ fn append_names(buffer: *mut u8, start: Position, node: u64, span: &mut Span) ->
         if position > end {
             break;
         }
-        position += append_str(buffer, position, NAME_LEN, pointer(node, offset!(kernfs_name)));
+        position = advance(position, append_str(buffer, position, NAME_LEN, pointer(node, offset!(kernfs_name))));
         node = parent;
     }
-    span.len = position.wrapping_sub(start) as u16;
-    span.flags = if done { 0 } else { PATH_CUT };
-    position
+    let len = position.wrapping_sub(start) as u16;
+    let flags = if done { 0 } else { PATH_CUT };
+    u64::from(len) | u64::from(flags) << 16
 }

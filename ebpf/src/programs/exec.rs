@@ -12,7 +12,7 @@ use linnet_ebpf::{
 use crate::{
     cgroup::append_cgroup,
     file,
-    kernel::{append_str, copy_user, pointer, read},
+    kernel::{advance, append_str, copy_user, pointer, read},
     maps::{ARGV_LIMIT, KNOWN},
     offset,
     output::{Urgency, begin, finish},
@@ -70,22 +70,22 @@ fn record(current: u64, old_pid: u32, bprm: u64) {
     end = append_name(begun.buffer, end, interp, &mut exec.interp);
 
     let (mnt, dentry) = file::location(exe);
-    end = append_path(begun.buffer, end, mnt, dentry, &mut exec.exe_path);
+    end = append_path(KIND_EXEC, end, mnt, dentry, &mut exec.exe_path);
     exec.script = NO_FILE;
     exec.script_path = NO_PATH;
     if interp != 0 {
-        let script = script_file(current);
+        let script = linnet_script_file(current);
         if script != 0 {
             exec.flags |= EXEC_FLAG_SCRIPT;
             file::read_facts(script, &mut exec.script);
             let (mnt, dentry) = file::location(script);
-            end = append_path(begun.buffer, end, mnt, dentry, &mut exec.script_path);
+            end = append_path(KIND_EXEC, end, mnt, dentry, &mut exec.script_path);
         }
     }
     let pwd = pointer(current, offset!(task_fs)).wrapping_add(u64::from(offset!(fs_pwd)));
     let (mnt, dentry) = (pointer(pwd, offset!(path_mnt)), pointer(pwd, offset!(path_dentry)));
-    end = append_path(begun.buffer, end, mnt, dentry, &mut exec.cwd);
-    end = append_cgroup(begun.buffer, end, current, &mut exec.cgroup, &mut exec.cgroup_id);
+    end = append_path(KIND_EXEC, end, mnt, dentry, &mut exec.cwd);
+    end = append_cgroup(KIND_EXEC, end, current, &mut exec.cgroup, &mut exec.cgroup_id);
     finish(&begun, end, urgency(exec));
 }
 
@@ -175,7 +175,7 @@ fn append_argv(buffer: *mut u8, exec: &mut Exec, mm: u64) -> Position {
         exec.argv_len = 0;
         return START;
     }
-    START + len
+    advance(START, len)
 }
 
 #[inline(always)]
@@ -184,7 +184,7 @@ fn append_name(buffer: *mut u8, start: Position, name: u64, span: &mut Span) -> 
     span.len = len as u16;
     // Even a name that just fits counts as cut; a path of 1,023 bytes is none that anybody uses.
     span.flags = if len == FILENAME_LEN { PATH_CUT } else { 0 };
-    start + len
+    advance(start, len)
 }
 
 /// The file of the script whose interpreter is starting, or 0.
@@ -194,7 +194,8 @@ fn append_name(buffer: *mut u8, start: Position, name: u64, span: &mut Span) -> 
 /// call, so it is the last in the list that was opened to be executed. (Files closed by close-on-exec
 /// come later; the interpreter's own file is held by the memory map.)
 #[inline(never)]
-fn script_file(current: u64) -> u64 {
+#[unsafe(no_mangle)]
+extern "C" fn linnet_script_file(current: u64) -> u64 {
     let mut found = 0;
     let mut work = pointer(current, offset!(task_works));
     for _ in 0..MAX_WORKS {

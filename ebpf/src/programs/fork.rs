@@ -44,6 +44,6 @@ fn record(creator: u64, child: u64) {
     fork.reserved = 0;
     fork.comm = read::<[u8; 16]>(child, offset!(task_comm));
     let end =
-        append_cgroup(begun.buffer, size_of::<Fork>() as u32, child, &mut fork.cgroup, &mut fork.cgroup_id);
+        append_cgroup(KIND_FORK, size_of::<Fork>() as u32, child, &mut fork.cgroup, &mut fork.cgroup_id);
     finish(&begun, end, Urgency::Lazy);
 }

@@ -46,6 +46,14 @@ pub fn at(buffer: *mut u8, position: u32) -> *mut u8 {
     unsafe { buffer.add((position & (TAIL_CAP - 1)) as usize) }
 }
 
+/// Moves a position on. The mask never cuts (the walks stop well below TAIL_CAP); it gives the verifier the same range in
+/// every round of a loop, so that it recognises a state it has seen, where a growing range would have it
+/// explore each combination of steps (a million instructions are soon reached).
+#[inline(always)]
+pub fn advance(position: u32, len: u32) -> u32 {
+    position.wrapping_add(len) & (TAIL_CAP - 1)
+}
+
 /// Appends a NUL-terminated kernel string of at most `max` bytes, NUL included, and gives its length with the NUL,
 /// or 0 when it can't be read.
 #[inline(always)]

@@ -23,9 +23,14 @@ macro_rules! offset {
     };
 }
 
-/// The one ring. Its size is set by the loader.
+/// The one ring. Its size is set by the loader. It wakes nobody: [`BELL`] does.
 #[map]
 pub static RING: RingBuf = RingBuf::with_byte_size(4096, 0);
+
+/// The doorbell: a second ring of one page that holds nothing but rings. A ring reads as ready while any record is in it, so a
+/// reader that watched [`RING`] itself would be called back for each record it has not asked for.
+#[map]
+pub static BELL: RingBuf = RingBuf::with_byte_size(4096, 0);
 
 /// Attempted and lost, by kind and CPU.
 #[map]

@@ -6,7 +6,7 @@ use aya_ebpf::{
 };
 use linnet_ebpf::{Header, RECORD_VERSION, TAIL_CAP, WAKE_COALESCE};
 
-use crate::maps::{COUNTERS, RING, SCRATCH, WAKE};
+use crate::maps::{BELL, COUNTERS, RING, SCRATCH, WAKE};
 
 /// Whether the reader must come at once.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -57,14 +57,17 @@ pub fn finish(begun: &Begun, len: u32, urgency: Urgency) {
             reserved: 0,
         };
     }
-    let flags = if wake(urgency) { BPF_RB_FORCE_WAKEUP } else { BPF_RB_NO_WAKEUP };
     // SAFETY: `len` is below the buffer's size.
     let record = unsafe { core::slice::from_raw_parts(begun.buffer, len as usize) };
-    if RING.output::<[u8]>(record, u64::from(flags)).is_err()
+    if RING.output::<[u8]>(record, u64::from(BPF_RB_NO_WAKEUP)).is_err()
         && let Some(counters) = COUNTERS.get_ptr_mut(u32::from(begun.kind))
     {
         // SAFETY: as in `begin`.
         unsafe { (*counters).lost += 1 };
+    }
+    if wake(urgency) {
+        // A full bell is one that has not been heard yet: nothing is lost by that.
+        let _ = BELL.output::<u64>(begun.seq, u64::from(BPF_RB_FORCE_WAKEUP));
     }
 }
 

@@ -3,10 +3,11 @@
 //! `bpf_d_path` is not granted to raw tracepoints, so the walk that it does is done here, without its locks: a rename in the same
 //! instant can mix an old and a new name, which user space notices when the file it opens has another inode.
 
-use linnet_ebpf::{PATH_CUT, PATH_DETACHED, PathSpan, TAIL_CAP};
+use linnet_ebpf::{PATH_CUT, PATH_DETACHED, PathSpan};
 
 use crate::{
-    kernel::{append_str, pointer},
+    kernel::{advance, append_str, pointer},
+    maps::SCRATCH,
     offset,
 };
 
@@ -22,16 +23,34 @@ const MAX_BYTES: u32 = 1024;
 /// Position after what was appended.
 pub type Position = u32;
 
-/// Appends the path of `dentry` on `mnt` (a `struct vfsmount *`).
+/// Appends the path of `dentry` on `mnt` (a `struct vfsmount *`) and gives the position behind it.
+#[inline(always)]
+pub fn append_path(kind: u16, start: Position, mnt: u64, dentry: u64, span: &mut PathSpan) -> Position {
+    let packed = linnet_append_path(u32::from(kind), start, mnt, dentry);
+    span.below = packed as u16;
+    span.above = (packed >> 16) as u16;
+    span.bind = (packed >> 32) as u16;
+    span.flags = (packed >> 48) as u16;
+    advance(start, u32::from(span.below) + u32::from(span.above) + u32::from(span.bind))
+}
+
+/// The walk itself. A global function of numbers alone: the verifier checks such a function once, for all its callers (since 5.6), where it
+/// would follow a static one anew from each call, and from each state it is called in: 850 ms instead of some 30.
+///
+/// Gives the lengths of the three lists and the flags, in 16 bits each.
 #[inline(never)]
-pub fn append_path(buffer: *mut u8, start: Position, mnt: u64, dentry: u64, span: &mut PathSpan) -> Position {
+#[unsafe(no_mangle)]
+pub extern "C" fn linnet_append_path(kind: u32, start: u32, mnt: u64, dentry: u64) -> u64 {
+    let Some(buffer) = SCRATCH.get_ptr_mut(kind) else { return 0 };
+    let buffer: *mut u8 = buffer.cast();
     let mut flags = 0u16;
     let mut mount = mnt.wrapping_sub(u64::from(offset!(mount_mnt)));
     let mut root = pointer(mnt, offset!(vfsmount_root));
     let first_root = root;
     let mut dentry = dentry;
-    let mut position = start & (TAIL_CAP - 1);
-    let end = position + MAX_BYTES;
+    let start = advance(start, 0);
+    let mut position = start;
+    let end = start + MAX_BYTES;
     let mut below_end = 0;
     let mut done = false;
     for _ in 0..MAX_STEPS {
@@ -55,7 +74,8 @@ pub fn append_path(buffer: *mut u8, start: Position, mnt: u64, dentry: u64, span
             // unmounted tree.
             flags |= PATH_DETACHED;
             if parent == dentry && below_end == 0 {
-                position += append_str(buffer, position, NAME_LEN, pointer(dentry, offset!(dentry_name)));
+                let name = pointer(dentry, offset!(dentry_name));
+                position = advance(position, append_str(buffer, position, NAME_LEN, name));
             }
             done = true;
             break;
@@ -63,7 +83,7 @@ pub fn append_path(buffer: *mut u8, start: Position, mnt: u64, dentry: u64, span
         if position > end {
             break;
         }
-        position += append_str(buffer, position, NAME_LEN, pointer(dentry, offset!(dentry_name)));
+        position = advance(position, append_str(buffer, position, NAME_LEN, pointer(dentry, offset!(dentry_name))));
         dentry = parent;
     }
     if !done {
@@ -72,21 +92,20 @@ pub fn append_path(buffer: *mut u8, start: Position, mnt: u64, dentry: u64, span
     if below_end == 0 {
         below_end = position;
     }
-    span.below = below_end.wrapping_sub(start) as u16;
-    span.above = position.wrapping_sub(below_end) as u16;
+    let below = below_end.wrapping_sub(start) as u16;
+    let above = position.wrapping_sub(below_end) as u16;
     let bind_start = position;
     if flags & PATH_DETACHED == 0 {
         position = append_bind(buffer, position, first_root);
     }
-    span.bind = position.wrapping_sub(bind_start) as u16;
-    span.flags = flags;
-    position
+    let bind = position.wrapping_sub(bind_start) as u16;
+    u64::from(below) | u64::from(above) << 16 | u64::from(bind) << 32 | u64::from(flags) << 48
 }
 
 /// Appends the names from a mount's root to the root of its file system: none but for a bind mount.
 #[inline(always)]
 fn append_bind(buffer: *mut u8, start: Position, root: u64) -> Position {
-    let mut position = start & (TAIL_CAP - 1);
+    let mut position = advance(start, 0);
     let end = position + MAX_BYTES / 2;
     let mut dentry = root;
     for _ in 0..MAX_BIND_STEPS {
@@ -94,7 +113,7 @@ fn append_bind(buffer: *mut u8, start: Position, root: u64) -> Position {
         if parent == dentry || parent == 0 || position > end {
             break;
         }
-        position += append_str(buffer, position, NAME_LEN, pointer(dentry, offset!(dentry_name)));
+        position = advance(position, append_str(buffer, position, NAME_LEN, pointer(dentry, offset!(dentry_name))));
         dentry = parent;
     }
     position
