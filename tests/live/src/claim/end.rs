@@ -20,6 +20,7 @@ pub const GROUP: Group = Group {
         the_runtime_is_between_what_was_slept_and_what_was_waited,
         an_end_refers_to_its_exec_by_uid,
         a_name_that_the_process_took_later_does_no_harm,
+        a_process_is_described_before_its_end_is_told,
     ],
 };
 
@@ -107,5 +108,27 @@ fn a_name_that_the_process_took_later_does_no_harm(stage: &Stage) -> Result<Chec
             return wrong(format!("{} execs, not 2", execs.len()));
         }
         run.exit_of(deed.pid)?.has("exit_code", 0).map(drop)
+    })
+}
+
+/// An exec waits for its hash; its end, which has none, must not overtake it.
+fn a_process_is_described_before_its_end_is_told(stage: &Stage) -> Result<Check> {
+    let mut tokens = Vec::new();
+    for _ in 0..stage.fewer(50) {
+        let (tool, token) = (stage.program(Behaviour::Exit(0))?, stage.token());
+        stage.run_well(&tool.path, &[&token])?;
+        tokens.push(token);
+    }
+    check(move |run| {
+        for token in tokens {
+            let exec = run.exec(&token)?;
+            let end = run.end_of(&exec)?;
+            let place = |event: &crate::event::Event| event.number("metadata.sequence");
+            if place(&exec)? >= place(&end)? {
+                return end
+                    .refuse(&format!("its exec stands behind it, at {}", exec.at("metadata.sequence")));
+            }
+        }
+        Ok(())
     })
 }

@@ -15,6 +15,7 @@ pub const GROUP: Group = Group {
         namespaces_are_those_that_the_process_is_in,
         a_user_namespace_does_not_hide_the_user_of_the_host,
         the_working_directory_is_told,
+        the_root_is_a_working_directory_too,
         a_working_directory_that_is_not_utf8_is_kept_as_base64,
     ],
 };
@@ -73,6 +74,12 @@ fn the_working_directory_is_told(stage: &Stage) -> Result<Check> {
     let room = stage.room()?.to_string_lossy().into_owned();
     stage.act(&["cd", &room, "exec", &tool.text(), &token])?;
     check(move |run| run.exec(&token)?.has("process.working_directory", room).map(drop))
+}
+
+fn the_root_is_a_working_directory_too(stage: &Stage) -> Result<Check> {
+    let (tool, token) = (stage.program(Behaviour::Exit(0))?, stage.token());
+    stage.act(&["cd", "/", "exec", &tool.text(), &token])?;
+    check(move |run| run.exec(&token)?.has("process.working_directory", "/").map(drop))
 }
 
 fn a_working_directory_that_is_not_utf8_is_kept_as_base64(stage: &Stage) -> Result<Check> {

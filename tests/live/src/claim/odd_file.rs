@@ -120,11 +120,22 @@ fn replace(tool: &Program, salt: &str) -> Result {
 }
 
 fn a_program_replaced_while_it_runs_has_the_hash_of_what_runs(stage: &Stage) -> Result<Check> {
-    let (tool, token) = napping(stage)?;
-    let child = stage.start(&tool.path, &[&token])?;
-    replace(&tool, &token)?;
-    stage.finish(child)?;
-    check(move |run| run.exec(&token)?.is_of(&tool.sha256).map(drop))
+    let (mut deeds, mut children) = (Vec::new(), Vec::new());
+    for _ in 0..20 {
+        let (tool, token) = napping(stage)?;
+        children.push(stage.start(&tool.path, &[&token])?);
+        replace(&tool, &token)?;
+        deeds.push((tool.sha256, token));
+    }
+    for child in children {
+        stage.finish(child)?;
+    }
+    check(move |run| {
+        for (sha256, token) in deeds {
+            run.exec(&token)?.is_of(&sha256)?;
+        }
+        Ok(())
+    })
 }
 
 /// Tries something with many short-lived programs right after each has ended, and counts what became of the hashes.

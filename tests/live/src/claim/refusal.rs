@@ -42,6 +42,12 @@ fn refused(mut command: Command, code: Option<i32>, words: &[&str]) -> Result<St
     if message.lines().count() > 5 || message.contains("panicked") {
         return wrong(format!("the message is none for an operator: {message}"));
     }
+    let mut parts: Vec<&str> =
+        message.split([':', ';']).map(str::trim).filter(|part| part.len() > 12).collect();
+    parts.sort_unstable();
+    if let Some([twice, _]) = parts.array_windows::<2>().find(|[one, next]| one == next) {
+        return wrong(format!("the message says {twice:?} twice: {message}"));
+    }
     if !stdout.is_empty() {
         return wrong(format!("something is on the standard output: {}", String::from_utf8_lossy(&stdout)));
     }

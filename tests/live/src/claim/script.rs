@@ -136,7 +136,8 @@ fn a_script_run_by_env_is_told_once_with_its_content(stage: &Stage) -> Result<Ch
         if deed.end() != (Some(5), None) {
             return wrong(format!("the script ended with {}: {}", deed.status, deed.complaint));
         }
-        let execs = run.execs_of(deed.pid);
+        let mut execs = run.execs_of(deed.pid);
+        execs.sort_by_key(|exec| exec.at("process.xattributes.exec_count").as_u64());
         let [env, shell] = execs.as_slice() else { return wrong(format!("{} execs, not 2", execs.len())) };
         env.has("process.xattributes.script", path.to_string_lossy())?;
         shell.lacks("process.xattributes.script")?.has("process.uid", env.text("process.uid")?)?;

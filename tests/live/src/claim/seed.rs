@@ -106,12 +106,24 @@ fn known_with_path(stage: &Stage) -> Result<String> {
     Ok(String::new())
 }
 
+/// An agent that has read what was there before it: that takes a moment longer than its first event.
+fn seeded(stage: &Stage) -> Result<Agent<'_>> {
+    let agent = Agent::start(stage, &json!({}))?;
+    agent.await_health("the processes that were there before", |health| {
+        health
+            .pointer("/process_table/entries")
+            .and_then(serde_json::Value::as_u64)
+            .is_some_and(|count| count >= 3)
+    })?;
+    Ok(agent)
+}
+
 fn end_is_told(stage: &Stage) -> Result<String> {
     let id = crate::program::sha256(stage.token().as_bytes());
     let group = cgroup::Group::make(&format!("{}/docker/{id}", stage.token()))?;
     let spawner = Spawner::start(stage, &["cgroup", &group.dir.to_string_lossy()])?;
     let pid = spawner.child.id();
-    let agent = Agent::start(stage, &json!({}))?;
+    let agent = seeded(stage)?;
     spawner.end()?;
     let run = agent.stop()?;
     wholeness::check(&run, Expect::All)?;
@@ -123,7 +135,7 @@ fn starts_beside_a_deep_cgroup(stage: &Stage) -> Result<String> {
     let (tool, token) = (stage.program(Behaviour::Exit(0))?, stage.token());
     let top = cgroup::Group::make(&stage.token())?;
     let mut spawner = Spawner::start(stage, &["deep-cgroup", &top.dir.to_string_lossy(), "3000"])?;
-    let agent = Agent::start(stage, &json!({}))?;
+    let agent = seeded(stage)?;
     spawner.spawn(&format!("{} {token}", tool.text()))?;
     spawner.end()?;
     let run = agent.stop()?;
