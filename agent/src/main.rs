@@ -1,6 +1,7 @@
 //! `linnet-agent`: the sensor and its command line.
 
 mod command;
+mod error_text;
 mod event;
 mod exit_code;
 mod kernel;
@@ -20,7 +21,7 @@ fn main() -> ExitCode {
     match command::execute(arguments) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            eprintln!("linnet-agent: {error:#}");
+            eprintln!("linnet-agent: {}", terminal::sanitised(&error_text::chain(error.as_ref())));
             ExitCode::from(command::code_of(&error))
         }
     }

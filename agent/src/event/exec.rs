@@ -95,7 +95,9 @@ pub fn with_launch<R>(
     let Scratch { command, uids, exe: exe_path, script: script_path, cwd } = scratch;
     fill_path(&exec.exe, exe_path);
     fill_path(&exec.script, script_path);
-    fill_path(&exec.cwd, cwd);
+    // A walk that met no name at all ended at the root at once.
+    cwd.clear();
+    exec.cwd.write_in_namespace(cwd);
     fill_uids(uids, frame.boot, context);
     let [own_uid, parent_uid, ancestor_uids @ ..] = uids.as_slice() else { unreachable_uids() };
 

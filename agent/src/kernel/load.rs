@@ -1,6 +1,10 @@
 //! Loading the kernel programs: each on its own, so that one refusal costs one kind of event.
 
-use std::{io, os::fd::AsFd, path::Path};
+use std::{
+    io,
+    os::fd::AsFd,
+    path::{Path, PathBuf},
+};
 
 use aya::{
     EbpfLoader, VerifierLogLevel,
@@ -11,6 +15,8 @@ use linnet_btf::BtfFile;
 use linnet_ebpf::{FileKey, KIND_EXEC, KIND_EXIT, KIND_FORK, KINDS, Offsets};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use zerocopy::IntoBytes;
+
+use crate::error_text::chain;
 
 use super::{
     cgroup_mode,
@@ -40,8 +46,13 @@ pub struct LoadOptions<'p> {
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// No type information.
-    #[error("{0}; a kernel without BTF needs a file with it: --btf FILE")]
-    NoBtf(linnet_btf::BtfError),
+    #[error("{path}: {source}; a kernel without BTF needs a file with it: --btf FILE", path = path.display())]
+    NoBtf {
+        /// Where it was looked for.
+        path: PathBuf,
+        /// What was wrong.
+        source: linnet_btf::BtfError,
+    },
     /// The table could not be filled.
     #[error(transparent)]
     Offsets(#[from] OffsetsError),
@@ -100,8 +111,10 @@ const PROGRAMS: [(u16, &str, &str, &str); KINDS as usize] = [
 /// # Errors
 /// When there is no BTF or it lacks a required field.
 pub fn resolve_offsets(btf: Option<&Path>) -> Result<Offsets, LoadError> {
-    let file = btf.map_or_else(BtfFile::kernel, BtfFile::open).map_err(LoadError::NoBtf)?;
-    let parsed = file.btf().map_err(LoadError::NoBtf)?;
+    let path = btf.unwrap_or_else(|| Path::new(linnet_btf::KERNEL_BTF));
+    let no_btf = |source| LoadError::NoBtf { path: path.to_owned(), source };
+    let file = btf.map_or_else(BtfFile::kernel, BtfFile::open).map_err(no_btf)?;
+    let parsed = file.btf().map_err(no_btf)?;
     let controller = cgroup_mode::v1_controller().map_err(LoadError::Cgroups)?;
     Ok(offsets::resolve(&parsed, controller)?)
 }
@@ -193,21 +206,6 @@ fn take(bpf: &mut aya::Ebpf, name: &'static str) -> Result<aya::maps::Map, LoadE
 
 fn map_error(name: &'static str, error: &dyn std::error::Error) -> LoadError {
     LoadError::Map(name, chain(error))
-}
-
-/// An error and its causes in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        let inner_text = inner.to_string();
-        if !text.contains(&inner_text) {
-            text.push_str(": ");
-            text.push_str(&inner_text);
-        }
-        cause = inner.source();
-    }
-    text
 }
 
 /// The loader, without the kernel's whole BTF.

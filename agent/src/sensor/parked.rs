@@ -1,7 +1,7 @@
 //! Execs whose files are still being read.
 //!
-//! An exec waits here for its hash, for a bounded time and in a bounded number; everything else flows past it. The exit of a process
-//! whose exec waits is held behind it, so that no process ends in the stream before it began.
+//! An exec waits here for its hash, for a bounded time and in a bounded number; everything else flows past it. What the same process
+//! does next, another exec or its end, is held behind it, so that each process is told of in order.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -57,11 +57,20 @@ pub struct Parked {
     pub script: Slot,
     /// Ends of the process that came meanwhile: one, but for records of a damaged ring.
     pub exits: Vec<Exit>,
+    /// An earlier exec of the same process still waits.
+    behind: bool,
+    /// The next exec of the same process.
+    next: Option<u64>,
 }
 
 impl Parked {
-    fn is_settled(&self) -> bool {
-        matches!((&self.exe, &self.script), (Slot::Settled(_), Slot::Settled(_)))
+    /// An exec that waits for its files, or behind another.
+    pub fn new(record: KeptRecord, context: Context, exe: Slot, script: Slot) -> Self {
+        Self { record, context, exe, script, exits: Vec::new(), behind: false, next: None }
+    }
+
+    fn may_leave(&self) -> bool {
+        !self.behind && matches!((&self.exe, &self.script), (Slot::Settled(_), Slot::Settled(_)))
     }
 
     fn settle(&mut self, ticket: Ticket, outcome: &Outcome) {
@@ -109,8 +118,13 @@ impl ParkingLot {
         self.parked.len() < MAX_PARKED && !self.wait.is_zero()
     }
 
+    /// Whether an exec of this process waits.
+    pub fn holds(&self, key: Key) -> bool {
+        self.by_process.contains_key(&key)
+    }
+
     /// Takes an exec that waits for something.
-    pub fn park(&mut self, parked: Parked, now: Instant) {
+    pub fn park(&mut self, mut parked: Parked, now: Instant) {
         let id = self.next;
         self.next += 1;
         for slot in [&parked.exe, &parked.script] {
@@ -118,7 +132,10 @@ impl ParkingLot {
                 self.by_ticket.entry(*ticket).or_default().push(id);
             }
         }
-        self.by_process.insert(parked.context.key, id);
+        if let Some(before) = self.by_process.insert(parked.context.key, id).and_then(|id| self.parked.get_mut(&id)) {
+            before.next = Some(id);
+            parked.behind = true;
+        }
         self.by_deadline.push_back((now + self.wait, id));
         self.parked.insert(id, parked);
     }
@@ -137,9 +154,7 @@ impl ParkingLot {
         for id in ids {
             if let Some(parked) = self.parked.get_mut(&id) {
                 parked.settle(ticket, outcome);
-                if parked.is_settled() {
-                    complete.extend(self.leave(id));
-                }
+                self.release(id, &mut complete);
             }
         }
         complete
@@ -152,12 +167,28 @@ impl ParkingLot {
             && (deadline <= now || !self.parked.contains_key(&id))
         {
             self.by_deadline.pop_front();
-            if let Some(mut parked) = self.leave(id) {
+            self.forget_tickets(id);
+            if let Some(parked) = self.parked.get_mut(&id) {
                 parked.give_up();
-                expired.push(parked);
+                self.release(id, &mut expired);
             }
         }
         expired
+    }
+
+    /// Lets an exec go if nothing holds it, and then those that waited only for it.
+    fn release(&mut self, first: u64, out: &mut Vec<Parked>) {
+        let mut id = first;
+        while self.parked.get(&id).is_some_and(Parked::may_leave) {
+            let Some(parked) = self.leave(id) else { return };
+            let next = parked.next;
+            out.push(parked);
+            let Some(next) = next else { return };
+            if let Some(follower) = self.parked.get_mut(&next) {
+                follower.behind = false;
+            }
+            id = next;
+        }
     }
 
     /// When the first exec's time is over.
@@ -171,10 +202,19 @@ impl ParkingLot {
     }
 
     fn leave(&mut self, id: u64) -> Option<Parked> {
+        self.forget_tickets(id);
         let parked = self.parked.remove(&id)?;
         if self.by_process.get(&parked.context.key) == Some(&id) {
             self.by_process.remove(&parked.context.key);
         }
+        if self.parked.is_empty() {
+            self.by_deadline.clear();
+        }
+        Some(parked)
+    }
+
+    fn forget_tickets(&mut self, id: u64) {
+        let Some(parked) = self.parked.get(&id) else { return };
         for slot in [&parked.exe, &parked.script] {
             if let Slot::Waiting(ticket) = slot
                 && let Some(ids) = self.by_ticket.get_mut(ticket)
@@ -185,10 +225,6 @@ impl ParkingLot {
                 }
             }
         }
-        if self.parked.is_empty() {
-            self.by_deadline.clear();
-        }
-        Some(parked)
     }
 }
 
@@ -211,7 +247,7 @@ mod tests {
             ancestors: Rc::from([]),
             exec_count: 1,
         };
-        Parked { record: KeptRecord::new(b"123456789"), context, exe, script, exits: Vec::new() }
+        Parked::new(KeptRecord::new(b"123456789"), context, exe, script)
     }
 
     fn lot() -> ParkingLot {
@@ -254,6 +290,29 @@ mod tests {
             Some(Slot::Settled(Outcome::Missing(Missing::Timeout)))
         ));
         assert!(lot.settle(Ticket(1), &Outcome::NoFile).is_empty());
+    }
+
+    #[test]
+    fn a_second_exec_of_a_process_waits_behind_its_first() {
+        let mut lot = lot();
+        let settled = || Slot::Settled(Outcome::NoFile);
+        lot.park(parked(1, Slot::Waiting(Ticket(1)), settled()), Instant::now());
+        assert!(lot.holds(Key { pid: 1, start_ticks: 1 }));
+        lot.park(parked(1, settled(), settled()), Instant::now());
+        lot.park(parked(1, Slot::Waiting(Ticket(2)), settled()), Instant::now());
+        assert!(lot.settle(Ticket(2), &Outcome::NoFile).is_empty());
+        assert_eq!(lot.settle(Ticket(1), &Outcome::NoFile).len(), 3);
+        assert!(lot.is_empty() && lot.by_process.is_empty() && lot.by_ticket.is_empty());
+    }
+
+    #[test]
+    fn a_chain_whose_time_is_over_leaves_whole() {
+        let mut lot = lot();
+        for ticket in [1, 2] {
+            lot.park(parked(1, Slot::Waiting(Ticket(ticket)), Slot::Settled(Outcome::NoFile)), Instant::now());
+        }
+        assert_eq!(lot.expire(Instant::now() + Duration::from_secs(2)).len(), 2);
+        assert!(lot.is_empty() && lot.by_process.is_empty() && lot.by_ticket.is_empty());
     }
 
     #[test]

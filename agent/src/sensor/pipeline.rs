@@ -192,11 +192,11 @@ impl Pipeline {
         } else {
             files::script(&self.view, exec, &context.cgroup)
         };
+        let held = self.lot.holds(context.key);
         match (exe, script) {
-            (Slot::Settled(exe), Slot::Settled(script)) => self.write_exec(exec, &context, &exe, &script),
+            (Slot::Settled(exe), Slot::Settled(script)) if !held => self.write_exec(exec, &context, &exe, &script),
             (exe, script) if self.lot.has_room() => {
-                let record = KeptRecord::new(bytes);
-                self.lot.park(Parked { record, context, exe, script, exits: Vec::new() }, Instant::now());
+                self.lot.park(Parked::new(KeptRecord::new(bytes), context, exe, script), Instant::now());
             }
             (exe, script) => self.write_exec(exec, &context, &or_full(exe), &or_full(script)),
         }

@@ -1,6 +1,7 @@
 //! Starting: everything that can refuse does so here, before the first event, with a message that says what to do.
 
 use std::{
+    os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -12,6 +13,7 @@ use linnet_fleet::{
     lock::{Lock, LockError},
 };
 use linnet_limits::{Applied, LimitsError, Wanted};
+use sha2::{Digest, Sha256};
 
 use super::{
     parked::ParkingLot,
@@ -25,7 +27,7 @@ use crate::{
         load::{LoadError, LoadOptions, load},
     },
     process::{BootTag, Table},
-    settings::{Loaded, Settings},
+    settings::{Hexadecimal, Loaded, Settings},
     sink::{Sink, SinkError, Writer, file::RotatingFile},
 };
 
@@ -36,7 +38,7 @@ pub enum StartError {
     #[error("linnet needs root: run it as root, or with sudo")]
     NotRoot,
     /// Another agent.
-    #[error("{0}; stop it first, or give this one another runtime_dir and leave the host to one of them")]
+    #[error(transparent)]
     Lock(#[from] LockError),
     /// Limits that must be enforced can't be.
     #[error("limits.required is set, and the limits are not enforced: {0}")]
@@ -150,7 +152,7 @@ fn enter_limits(settings: &Settings) -> Result<Option<Applied>, StartError> {
         memory_high_bytes: asked.memory_high_bytes,
         pids_max: asked.pids_max,
     };
-    let applied = linnet_limits::apply(&wanted, "linnet")?;
+    let applied = linnet_limits::apply(&wanted, &cgroup_name(&settings.runtime_dir))?;
     let limits = applied.limits();
     if !limits.enforced {
         let problems = limits.problems.join("; ");
@@ -160,6 +162,16 @@ fn enter_limits(settings: &Settings) -> Result<Option<Applied>, StartError> {
         log::warn!("the limits are not all enforced: {problems}");
     }
     Ok(Some(applied))
+}
+
+/// One cgroup for the host's agent. An agent with a runtime directory of its own is beside it, for a test, and must not
+/// change the other's limits.
+fn cgroup_name(runtime_dir: &Path) -> String {
+    if runtime_dir == Settings::default().runtime_dir {
+        return "linnet".to_owned();
+    }
+    let digest = Sha256::digest(runtime_dir.as_os_str().as_bytes());
+    format!("linnet-{}", Hexadecimal(digest.get(..4).unwrap_or_default()))
 }
 
 fn open_sinks(settings: &Settings, mut sinks: Vec<Box<dyn Sink>>) -> Result<Vec<Box<dyn Sink>>, StartError> {
