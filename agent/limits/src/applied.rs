@@ -51,7 +51,8 @@ pub fn apply(wanted: &Wanted, name: &str) -> Result<Applied, LimitsError> {
     for group in &mut groups {
         lost.extend(group.enter().err().map(|refusal| (group.controllers.clone(), refusal)));
     }
-    let refused = groups.iter().flat_map(|group| limit(group, &requested)).collect();
+    let entered = groups.iter().filter(|group| group.entered);
+    let refused = entered.flat_map(|group| limit(group, &requested)).collect();
 
     let limits = Limits {
         mode: hierarchies.mode(),
@@ -68,9 +69,6 @@ pub fn apply(wanted: &Wanted, name: &str) -> Result<Applied, LimitsError> {
 
 /// Sets the limits of a cgroup that this process is in; what comes back was refused.
 fn limit(group: &Group, requested: &LimitValues) -> Vec<(Vec<Controller>, Refusal)> {
-    if !group.entered {
-        return Vec::new();
-    }
     let mut refused = group.enable();
     let disabled: Vec<_> = refused.iter().flat_map(|(controllers, _)| controllers.clone()).collect();
     for controller in group.controllers.iter().filter(|c| !disabled.contains(c)) {
@@ -118,11 +116,17 @@ impl Applied {
         self.limits.enforced
     }
 
-    /// Sets the limits again where [`Applied::reread`] found them gone, without moving anything, and reads them back.
-    /// Under systemd a cgroup at the root loses the cpu controller with any unit that starts or ends: the next call
-    /// gives it back.
+    /// Moves back in, sets the limits again and reads them back, for when [`Applied::reread`] found them gone. Under
+    /// systemd a cgroup at the root loses the cpu controller with any unit that starts or ends, and on v1 the process
+    /// may be fetched back into its unit: the next call undoes that.
     pub fn reapply(&mut self) -> bool {
-        self.refused = self.groups.iter().flat_map(|group| limit(group, &self.limits.requested)).collect();
+        self.refused.clear();
+        for group in self.groups.iter().filter(|group| group.entered) {
+            match group.attach() {
+                Ok(()) => self.refused.extend(limit(group, &self.limits.requested)),
+                Err(refusal) => self.refused.push((group.controllers.clone(), refusal)),
+            }
+        }
         self.reread()
     }
 
@@ -163,7 +167,7 @@ impl Applied {
                 let own = place(group).unwrap_or_else(|| "a cgroup out of sight".to_owned());
                 (own != group.path).then(|| {
                     let text = format!(
-                        "this process is in {own} instead of {} ({}): somebody moved it, restart the agent",
+                        "this process is in {own} instead of {} ({}): somebody moved it",
                         group.path,
                         group.hierarchy()
                     );
@@ -212,18 +216,22 @@ fn notes(unit: Option<&Unit>, groups: &[Group]) -> Vec<String> {
     {
         notes.push("this kernel offers no cpu burst (Linux 5.14)".into());
     }
-    let at_root = groups.iter().any(|group| group.why == Why::Root);
-    if let Some(unit) = unit.filter(|unit| !unit.delegated && at_root) {
+    let at_root: Vec<_> =
+        groups.iter().filter(|group| group.why == Why::Root).map(Group::hierarchy).collect();
+    let systemd = unit.is_some() || Path::new("/run/systemd/system").exists();
+    if systemd && !at_root.is_empty() {
+        let advice = match unit {
+            Some(unit) if unit.delegated => format!("add them to Delegate= of {}", unit.path),
+            Some(unit) => format!(
+                "{} has no Delegate=, so start the agent by its own unit or by systemd-run --scope -p Delegate=yes",
+                unit.path
+            ),
+            None => "start the agent by its own unit".to_owned(),
+        };
+        let names = at_root.join(" ");
         notes.push(format!(
-            "{} is not delegated, so the cgroup is at the root and systemd may take its controllers away: start the \
-             agent by its own unit, or by systemd-run --scope -p Delegate=yes",
-            unit.path
+            "the cgroup is at the root ({names}), where systemd may undo its limits: {advice}"
         ));
-    } else if at_root && Path::new("/run/systemd/system").exists() {
-        notes.push(
-            "the cgroup is at the root, where systemd may take its controllers away: start the agent by its own unit"
-                .into(),
-        );
     }
     for group in groups.iter().filter(|group| group.why == Why::Within) {
         notes.push(format!("the cgroup lies in {}, whose own limits hold too", group.parent.display()));

@@ -86,10 +86,17 @@ impl Group {
         let Some(controller) = self.controllers.first() else { return Ok(()) };
         let handle = controller.handle(&self.directory, self.version);
         handle.create().map_err(Refusal::by_crate("make", &self.directory))?;
-        let pid = CgroupPid::from(u64::from(std::process::id()));
-        handle.add_task_by_tgid(&pid).map_err(Refusal::by_crate("move into", &self.directory))?;
+        self.attach()?;
         self.entered = true;
         Ok(())
+    }
+
+    /// Moves this process into the cgroup, which exists.
+    pub(crate) fn attach(&self) -> Result<(), Refusal> {
+        let Some(controller) = self.controllers.first() else { return Ok(()) };
+        let pid = CgroupPid::from(u64::from(std::process::id()));
+        let handle = controller.handle(&self.directory, self.version);
+        handle.add_task_by_tgid(&pid).map_err(Refusal::by_crate("move into", &self.directory))
     }
 
     /// Lets the parent's children use the controllers; v2 only. After [`Group::enter`], because a v2 cgroup other

@@ -75,17 +75,22 @@ pub(crate) fn without_own<'p>(own: &'p str, name: &str) -> &'p str {
 /// Decides for one hierarchy. `own` is the process's cgroup there, [`without_own`]; `limited` says whether it or
 /// anything above it has a limit.
 pub(crate) fn decide(own: &str, unit: Option<&Unit>, limited: bool) -> Place {
-    let in_unit =
-        |unit: &Unit| own.strip_prefix(&unit.path).is_some_and(|r| r.is_empty() || r.starts_with('/'));
     let at = |parent: &str, why| Place { parent: parent.to_owned(), why };
     match unit {
-        Some(unit) if unit.delegated && in_unit(unit) => at(&unit.path, Why::Delegated),
+        Some(unit) if unit.delegated && is_below(own, &unit.path) => at(&unit.path, Why::Delegated),
         _ if own == "/" => at("/", Why::Root),
         _ if linnet_container::parse(own).is_some() => at(own, Why::Within),
-        None if limited => at(own, Why::Within),
-        // A unit that is not delegated is systemd's, whatever limits are on it.
-        Some(_) | None => at("/", Why::Root),
+        // An undelegated unit and the slices above it are systemd's, whatever limits are on them. On v1 a process can
+        // be in its unit in one hierarchy and in somebody's own cgroup in another.
+        Some(unit) if is_below(own, &unit.path) || is_below(&unit.path, own) => at("/", Why::Root),
+        _ if limited => at(own, Why::Within),
+        _ => at("/", Why::Root),
     }
+}
+
+/// Whether `path` is `above` or lies below it.
+fn is_below(path: &str, above: &str) -> bool {
+    path.strip_prefix(above).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 #[cfg(test)]
@@ -112,6 +117,8 @@ mod tests {
             ("/system.slice", unit(service, true), false, "/", Why::Root),
             (service, unit(service, false), true, "/", Why::Root),
             (session, unit(session, false), false, "/", Why::Root),
+            ("/system.slice", unit(service, false), true, "/", Why::Root),
+            ("/jobs/7", unit(service, false), true, "/jobs/7", Why::Within),
             ("/", None, false, "/", Why::Root),
             ("/", None, true, "/", Why::Root),
             (DOCKER, None, false, DOCKER, Why::Within),

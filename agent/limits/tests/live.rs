@@ -378,6 +378,6 @@ fn taken_away() {
     assert!(!applied.reread());
     let problems = applied.limits().problems.join("\n");
     assert!(problems.contains("somebody moved it"), "{problems}");
-    fs::write(directory.join("cgroup.procs"), std::process::id().to_string()).expect("move");
+    assert!(applied.reapply(), "{:?}", applied.limits().problems);
     applied.release().expect("release");
 }
