@@ -31,7 +31,7 @@ struct Flight {
 }
 
 /// A request that waits to be opened.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Arrival {
     pub(crate) ticket: Ticket,
     pub(crate) arrived: Instant,
@@ -48,6 +48,9 @@ pub(crate) struct Opened {
     pub(crate) ripe_at: Instant,
     /// `rate_limited` when the byte rate has not let it through by then.
     pub(crate) rate_until: Instant,
+    /// Asked again, once, when the file changes while it waits or is read: an executable that is renamed over has a new ctime, and
+    /// while its process lives there is a road that lets that pass.
+    pub(crate) again: Option<Box<Arrival>>,
 }
 
 /// What a thread is to do.

@@ -51,7 +51,7 @@ fn opened(arrival: &Arrival, now: Instant, desk: &Desk) -> Opened {
     let file = OpenFile { fd: File::into(file), seen, road: Road::ProcExe, touched: false };
     let key = (arrival.request.id, arrival.request.purpose);
     let rate_until = arrival.arrived + desk.rate_wait();
-    Opened { ticket: arrival.ticket, key, file, ripe_at: now, rate_until }
+    Opened { ticket: arrival.ticket, key, file, ripe_at: now, rate_until, again: None }
 }
 
 /// Takes the next step, which has to be an opening, and opens.

@@ -10,7 +10,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::Instant;
 
-use crate::answer::{Done, Missing, Ticket};
+use crate::answer::{Done, Missing, Purpose, Ticket};
 use crate::bans::Ban;
 use crate::config::Config;
 use crate::desk::{Arrival, Desk, Key, Opened, Step};
@@ -137,6 +137,11 @@ impl Worker {
     }
 
     fn open(&mut self, arrival: &Arrival, joined: Option<Sighting>) {
+        let again = (arrival.request.purpose == Purpose::Executable).then(|| Box::new(arrival.clone()));
+        self.open_once(arrival, joined, again);
+    }
+
+    fn open_once(&mut self, arrival: &Arrival, joined: Option<Sighting>, again: Option<Box<Arrival>>) {
         let request = &arrival.request;
         let opened = self.shared.roads.open(request, joined, &mut self.numbers, &self.seat);
         let now = Instant::now();
@@ -147,14 +152,14 @@ impl Worker {
                 let ripe_at = now + ripeness(file.seen.ctime);
                 let mut desk = lock(&self.shared.desk);
                 let rate_until = arrival.arrived + desk.rate_wait();
-                return desk.add_opened(Opened { ticket: arrival.ticket, key, file, ripe_at, rate_until });
+                return desk.add_opened(Opened { ticket: arrival.ticket, key, file, ripe_at, rate_until, again });
             }
         };
         self.finish(arrival.ticket, key, missing);
     }
 
     fn hash(&mut self, opened: Opened) {
-        let Opened { ticket, key, file, .. } = opened;
+        let Opened { ticket, key, file, again, .. } = opened;
         let (id, purpose) = key;
         let content_bytes = lock(&self.shared.desk).content_bytes(purpose);
         let mut buffer = std::mem::take(&mut self.buffer);
@@ -167,6 +172,9 @@ impl Worker {
         let result = result.map(|digest| (digest, file.road, file.touched));
         // The descriptor keeps the mount busy: closed before anybody is told.
         drop(file);
+        if let (Err(Missing::Changed), Some(arrival)) = (&result, again) {
+            return self.open_once(&arrival, None, None);
+        }
         let done = lock(&self.shared.desk).finish(ticket, key, result, Instant::now());
         self.deliver(done);
     }

@@ -1,0 +1,61 @@
+# The commands of this project. `make run` and `make test` install what they need (Debian, as root).
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS += --no-print-directory
+export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
+
+target := x86_64-unknown-linux-musl
+binaries := linnet-agent linnet-live linnet-bench
+out := target/$(target)/release
+
+.PHONY: run build test test-unit test-live test-docker test-kernels test-systemd lint bench setup-build setup-test clean help
+
+help: ## what there is
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+run: build ## build, and watch this machine live
+	dist/bin/linnet-agent watch
+
+build: setup-build ## binaries into dist/bin/
+	cargo build --locked --release --target $(target) $(addprefix -p ,$(binaries))
+	install -d dist/bin
+	install -m 0755 $(addprefix $(out)/,$(binaries)) dist/bin/
+	install -m 0644 "$$(ls -t $(out)/build/linnet-agent-*/out/linnet-programs | head -n 1)" dist/linnet-programs.o
+
+test: setup-test build lint test-unit test-live test-docker test-kernels test-systemd ## everything
+	@echo "all suites passed"
+
+# The kernel programs were built by `build` already.
+test-unit: build ## unit, property and golden tests
+	LINNET_EBPF_OBJECT=$(CURDIR)/dist/linnet-programs.o cargo test --locked --workspace
+
+test-live: build ## the live suite on this kernel
+	dist/bin/linnet-live --agent dist/bin/linnet-agent --where host
+
+test-docker: build ## real containers
+	tests/docker/run
+
+test-kernels: setup-test build ## the live suite on other kernels, in virtual machines
+	tests/kernels/run
+
+test-systemd: setup-test build ## the service, in a virtual machine with systemd
+	tests/systemd-vm/run
+
+lint: setup-build build ## formatting, clippy, shell scripts
+	cargo fmt --all --check
+	LINNET_EBPF_OBJECT=$(CURDIR)/dist/linnet-programs.o cargo clippy --locked --workspace --all-targets -- -D warnings
+	if command -v shellcheck >/dev/null; then shellcheck -x $$(git ls-files tests .ci | xargs grep -lE '^#!.*(bash|/sh)'); fi
+
+bench: build ## what the sensor costs, beside its peers
+	tests/setup bench
+	dist/bin/linnet-bench run
+
+setup-build:
+	@tests/setup build
+
+setup-test:
+	@tests/setup test
+
+clean: ## what was built (not what was downloaded)
+	rm -rf target dist
