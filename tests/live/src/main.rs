@@ -51,7 +51,12 @@ fn main() -> ExitCode {
         Order::Suite { agent, place, only } => match Stage::new(&agent, place) {
             Ok(stage) => {
                 watchdog::start(place);
-                of(suite::run(&stage, &claim::all(), &only).finish())
+                let tally = suite::run(&stage, &claim::all(), &only);
+                if tally.passed + tally.failed == 0 {
+                    eprintln!("linnet-live: no claim was tried; --list names them");
+                    return ExitCode::from(USAGE);
+                }
+                of(tally.finish())
             }
             Err(trouble) => {
                 eprintln!("linnet-live: {trouble}");

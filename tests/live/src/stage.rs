@@ -75,7 +75,10 @@ impl Stage {
 
     /// A nap that is long enough for the agent to look at a process that takes it.
     pub fn nap(&self) -> Duration {
-        Duration::from_millis(self.scaled(300))
+        match self.place {
+            Where::Host => Duration::from_millis(300),
+            Where::Vm => Duration::from_secs(1),
+        }
     }
 
     /// As many, or a tenth of it in a virtual machine.
@@ -86,16 +89,12 @@ impl Stage {
         }
     }
 
-    fn scaled(&self, host: u64) -> u64 {
-        match self.place {
-            Where::Host => host,
-            Where::Vm => host * 10,
-        }
-    }
-
     /// Longest time that anything may take before it counts as hung.
     pub fn guard(&self) -> Duration {
-        Duration::from_secs(self.scaled(120))
+        match self.place {
+            Where::Host => Duration::from_secs(120),
+            Where::Vm => Duration::from_secs(1200),
+        }
     }
 
     /// Waits until `done` gives something.

@@ -11,8 +11,8 @@ use serde_json::Value;
 
 use crate::agent::Agent;
 use crate::recording::Recording;
-use crate::stage::Stage;
-use crate::trouble::{Result, Trouble};
+use crate::stage::{Stage, Where};
+use crate::trouble::{Result, Trouble, not_here};
 use crate::watchdog;
 use crate::wholeness::{self, Expect};
 
@@ -37,7 +37,18 @@ pub struct Group {
     /// Changes to the settings.
     pub settings: fn() -> Value,
     /// The claims.
-    pub claims: &'static [Claim],
+    pub claims: &'static [&'static [Claim]],
+}
+
+impl Group {
+    fn claims(&self) -> impl Iterator<Item = &'static Claim> {
+        self.claims.iter().copied().flatten()
+    }
+
+    /// The name of the claim that is made of its run.
+    fn whole(&self) -> String {
+        format!("a_run_{}_is_whole_and_its_losses_add_up", self.about)
+    }
 }
 
 /// What the suite consists of.
@@ -47,6 +58,8 @@ pub enum Case {
     Group(Group),
     /// A claim with agents of its own.
     Alone(&'static str, fn(&Stage) -> Result<String>),
+    /// The same for one that no kernel makes a difference to, so that an emulated machine need not spend its time on it.
+    AloneOnHost(&'static str, fn(&Stage) -> Result<String>),
 }
 
 /// Claims by the names of their functions.
@@ -55,19 +68,14 @@ macro_rules! claims {
     ($($claim:ident),* $(,)?) => { &[$((stringify!($claim), $claim)),*] };
 }
 
-/// The name of the claim that is made of every group's run.
-fn whole(group: &Group) -> String {
-    format!("a_run_about_{}_is_whole_and_its_losses_add_up", group.about)
-}
-
 /// The names of all claims.
 pub fn names(cases: &[Case]) -> Vec<String> {
     cases
         .iter()
         .flat_map(|case| match case {
-            Case::Alone(name, _) => vec![(*name).to_owned()],
+            Case::Alone(name, _) | Case::AloneOnHost(name, _) => vec![(*name).to_owned()],
             Case::Group(group) => {
-                group.claims.iter().map(|(name, _)| (*name).to_owned()).chain([whole(group)]).collect()
+                group.claims().map(|(name, _)| (*name).to_owned()).chain([group.whole()]).collect()
             }
         })
         .collect()
@@ -123,11 +131,15 @@ pub fn run(stage: &Stage, cases: &[Case], only: &str) -> Tally {
     }
     for case in cases {
         match case {
-            Case::Alone(name, claim) if name.contains(only) => {
+            Case::Alone(name, _) | Case::AloneOnHost(name, _) if !name.contains(only) => {}
+            Case::AloneOnHost(name, _) if stage.place == Where::Vm => {
+                tally
+                    .take(name, not_here("no kernel makes a difference to it; tried on an ordinary machine"));
+            }
+            Case::Alone(name, claim) | Case::AloneOnHost(name, claim) => {
                 watchdog::is_on(name);
                 tally.take(name, claim(stage));
             }
-            Case::Alone(..) => {}
             Case::Group(group) => run_group(stage, group, only, &mut tally),
         }
     }
@@ -135,9 +147,9 @@ pub fn run(stage: &Stage, cases: &[Case], only: &str) -> Tally {
 }
 
 fn run_group(stage: &Stage, group: &Group, only: &str, tally: &mut Tally) {
-    let whole = whole(group);
+    let whole = group.whole();
     let wanted: Vec<&Claim> =
-        group.claims.iter().filter(|(name, _)| name.contains(only) || whole.contains(only)).collect();
+        group.claims().filter(|(name, _)| name.contains(only) || whole.contains(only)).collect();
     if wanted.is_empty() {
         return;
     }

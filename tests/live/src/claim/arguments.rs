@@ -10,23 +10,19 @@ use serde_json::{Value, json};
 use crate::claims;
 use crate::program::Behaviour;
 use crate::stage::Stage;
-use crate::suite::{Check, Group, check};
+use crate::suite::{Check, Claim, check};
 use crate::trouble::{Result, wrong};
 
-pub const GROUP: Group = Group {
-    about: "arguments",
-    settings: super::as_they_are,
-    claims: claims![
-        plain_arguments_are_one_readable_line,
-        spaces_and_empty_arguments_are_told_apart_in_a_list,
-        arguments_that_are_not_utf8_are_kept_as_base64,
-        control_characters_in_arguments_are_told_but_never_written,
-        arguments_over_the_bound_are_cut_with_a_mark_and_the_true_length,
-        a_megabyte_of_arguments_is_cut_like_any_other,
-        the_first_argument_may_lie_about_the_program,
-        a_file_name_with_control_characters_is_told_but_never_written,
-    ],
-};
+pub const CLAIMS: &[Claim] = claims![
+    plain_arguments_are_one_readable_line,
+    spaces_and_empty_arguments_are_told_apart_in_a_list,
+    arguments_that_are_not_utf8_are_kept_as_base64,
+    control_characters_in_arguments_are_told_but_never_written,
+    arguments_over_the_bound_are_cut_with_a_mark_and_the_true_length,
+    a_megabyte_of_arguments_is_cut_like_any_other,
+    the_first_argument_may_lie_about_the_program,
+    a_file_name_with_control_characters_is_told_but_never_written,
+];
 
 /// Most bytes of arguments in an event, by default.
 const BOUND: usize = 8192;

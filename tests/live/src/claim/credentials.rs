@@ -5,24 +5,20 @@ use std::os::unix::fs::PermissionsExt;
 use crate::claims;
 use crate::program::{Behaviour, Program};
 use crate::stage::Stage;
-use crate::suite::{Check, Group, check};
+use crate::suite::{Check, Claim, check};
 use crate::trouble::{Doing, Result};
 
-pub const GROUP: Group = Group {
-    about: "credentials",
-    settings: super::as_they_are,
-    claims: claims![
-        user_and_group_are_the_real_ones,
-        a_set_uid_start_is_told_with_the_effective_user,
-        a_set_gid_start_is_told_with_the_effective_group,
-        root_that_starts_a_set_uid_program_gains_nothing_and_nothing_is_told,
-        capabilities_are_those_after_the_exec,
-        a_dropped_user_has_no_capabilities,
-        login_user_and_session_are_told,
-        a_process_that_nobody_logged_in_for_has_no_login_user,
-        the_controlling_terminal_is_named,
-    ],
-};
+pub const CLAIMS: &[Claim] = claims![
+    user_and_group_are_the_real_ones,
+    a_set_uid_start_is_told_with_the_effective_user,
+    a_set_gid_start_is_told_with_the_effective_group,
+    root_that_starts_a_set_uid_program_gains_nothing_and_nothing_is_told,
+    capabilities_are_those_after_the_exec,
+    a_dropped_user_has_no_capabilities,
+    login_user_and_session_are_told,
+    a_process_that_nobody_logged_in_for_has_no_login_user,
+    the_controlling_terminal_is_named,
+];
 
 const NOBODY: u32 = 65_534;
 

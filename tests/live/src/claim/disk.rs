@@ -15,8 +15,8 @@ use crate::wholeness::{self, Expect};
 
 pub const CASES: &[Case] = &[
     Case::Alone("a_full_disk_loses_counted_events_and_no_more_when_there_is_room_again", full_disk),
-    Case::Alone("a_rotated_file_stays_within_its_bound_and_tears_no_line", rotation),
-    Case::Alone("an_output_file_moved_away_or_deleted_does_no_harm", moved_away),
+    Case::AloneOnHost("a_rotated_file_stays_within_its_bound_and_tears_no_line", rotation),
+    Case::AloneOnHost("an_output_file_moved_away_or_deleted_does_no_harm", moved_away),
 ];
 
 /// A small disk, as long as it is needed.

@@ -7,22 +7,18 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::claims;
 use crate::program::Behaviour;
 use crate::stage::{Deed, Stage};
-use crate::suite::{Check, Group, check};
+use crate::suite::{Check, Claim, check};
 use crate::trouble::{Doing, Result, wrong};
 
-pub const GROUP: Group = Group {
-    about: "ends",
-    settings: super::as_they_are,
-    claims: claims![
-        an_exit_has_its_code,
-        a_process_that_was_killed_has_the_signal_and_no_code,
-        a_process_that_crashed_has_the_signal,
-        the_runtime_is_between_what_was_slept_and_what_was_waited,
-        an_end_refers_to_its_exec_by_uid,
-        a_name_that_the_process_took_later_does_no_harm,
-        a_process_is_described_before_its_end_is_told,
-    ],
-};
+pub const CLAIMS: &[Claim] = claims![
+    an_exit_has_its_code,
+    a_process_that_was_killed_has_the_signal_and_no_code,
+    a_process_that_crashed_has_the_signal,
+    the_runtime_is_between_what_was_slept_and_what_was_waited,
+    an_end_refers_to_its_exec_by_uid,
+    a_name_that_the_process_took_later_does_no_harm,
+    a_process_is_described_before_its_end_is_told,
+];
 
 fn an_exit_has_its_code(stage: &Stage) -> Result<Check> {
     let mut deeds = Vec::new();

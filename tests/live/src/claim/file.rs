@@ -5,23 +5,19 @@ use std::os::unix::fs::MetadataExt;
 use crate::claims;
 use crate::program::Behaviour;
 use crate::stage::Stage;
-use crate::suite::{Check, Group, check};
+use crate::suite::{Check, Claim, check};
 use crate::trouble::{Doing, Result, wrong};
 
-pub const GROUP: Group = Group {
-    about: "files",
-    settings: super::as_they_are,
-    claims: claims![
-        an_executable_is_told_as_stat_tells_it,
-        every_program_has_its_own_hash,
-        a_program_that_runs_often_has_the_same_hash_every_time,
-        a_rewritten_program_has_its_new_hash,
-        a_program_started_by_a_symbolic_link_is_the_one_behind_it,
-        a_path_that_is_not_utf8_is_kept_as_base64,
-        a_very_long_path_is_cut_with_a_mark_and_the_hash_is_right,
-        a_program_in_a_deep_directory_has_its_whole_path,
-    ],
-};
+pub const CLAIMS: &[Claim] = claims![
+    an_executable_is_told_as_stat_tells_it,
+    every_program_has_its_own_hash,
+    a_program_that_runs_often_has_the_same_hash_every_time,
+    a_rewritten_program_has_its_new_hash,
+    a_program_started_by_a_symbolic_link_is_the_one_behind_it,
+    a_path_that_is_not_utf8_is_kept_as_base64,
+    a_very_long_path_is_cut_with_a_mark_and_the_hash_is_right,
+    a_program_in_a_deep_directory_has_its_whole_path,
+];
 
 fn an_executable_is_told_as_stat_tells_it(stage: &Stage) -> Result<Check> {
     let (tool, token) = (stage.program(Behaviour::Exit(0))?, stage.token());

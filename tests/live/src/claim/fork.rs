@@ -4,22 +4,14 @@ use crate::cgroup;
 use crate::claims;
 use crate::program::Behaviour;
 use crate::stage::Stage;
-use crate::suite::{Check, Group, check};
+use crate::suite::{Check, Claim, check};
 use crate::trouble::{Result, wrong};
 
-pub const GROUP: Group = Group {
-    about: "forks",
-    settings: with_forks,
-    claims: claims![
-        a_fork_names_its_parent_and_its_end_has_the_same_uid,
-        a_fork_in_a_container_carries_it_to_its_end,
-        a_fork_that_executes_has_one_uid_for_both,
-    ],
-};
-
-fn with_forks() -> serde_json::Value {
-    serde_json::json!({"events": {"fork": true}})
-}
+pub const CLAIMS: &[Claim] = claims![
+    a_fork_names_its_parent_and_its_end_has_the_same_uid,
+    a_fork_in_a_container_carries_it_to_its_end,
+    a_fork_that_executes_has_one_uid_for_both,
+];
 
 fn a_fork_names_its_parent_and_its_end_has_the_same_uid(stage: &Stage) -> Result<Check> {
     let deed = stage.act(&["fork", "exit", "9"])?;

@@ -6,21 +6,17 @@ use crate::claims;
 use crate::event::Event;
 use crate::program::Behaviour;
 use crate::stage::Stage;
-use crate::suite::{Check, Group, check};
+use crate::suite::{Check, Claim, check};
 use crate::trouble::{Doing, Result, wrong};
 
-pub const GROUP: Group = Group {
-    about: "lineage",
-    settings: super::as_they_are,
-    claims: claims![
-        a_parent_is_named_by_the_uid_of_its_own_exec,
-        of_ten_nested_processes_the_last_names_eight_ancestors,
-        an_orphan_is_told_under_the_parent_that_adopted_it,
-        a_process_keeps_its_uid_over_an_exec,
-        a_uid_is_made_of_boot_and_pid_and_start_as_proc_tells_them,
-        processes_that_follow_one_another_have_uids_of_their_own,
-    ],
-};
+pub const CLAIMS: &[Claim] = claims![
+    a_parent_is_named_by_the_uid_of_its_own_exec,
+    of_ten_nested_processes_the_last_names_eight_ancestors,
+    an_orphan_is_told_under_the_parent_that_adopted_it,
+    a_process_keeps_its_uid_over_an_exec,
+    a_uid_is_made_of_boot_and_pid_and_start_as_proc_tells_them,
+    processes_that_follow_one_another_have_uids_of_their_own,
+];
 
 fn a_parent_is_named_by_the_uid_of_its_own_exec(stage: &Stage) -> Result<Check> {
     let (tool, token) = (stage.program(Behaviour::Exit(0))?, stage.token());

@@ -20,39 +20,39 @@ mod setting;
 mod storm;
 mod thread;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::suite::Case;
+use crate::suite::{Case, Group};
 
-/// The settings as every claim has them.
-fn as_they_are() -> Value {
-    json!({})
-}
+/// What is tried on an agent with its default events, and what wants to see forks.
+const GROUPS: [Group; 2] = [
+    Group {
+        about: "with_the_default_events",
+        settings: || json!({}),
+        claims: &[
+            arguments::CLAIMS,
+            lineage::CLAIMS,
+            credentials::CLAIMS,
+            namespace::CLAIMS,
+            end::CLAIMS,
+            file::CLAIMS,
+            odd_file::CLAIMS,
+            mount::CLAIMS,
+            script::CLAIMS,
+            container::CLAIMS,
+        ],
+    },
+    Group {
+        about: "with_forks",
+        settings: || json!({"events": {"fork": true}}),
+        claims: &[thread::CLAIMS, fork::CLAIMS],
+    },
+];
+
+const ALONE: [&[Case]; 7] =
+    [seed::CASES, setting::CASES, refusal::CASES, operation::CASES, disk::CASES, loss::CASES, storm::CASES];
 
 /// All claims, in the order in which they are tried.
 pub fn all() -> Vec<Case> {
-    let groups = [
-        arguments::GROUP,
-        lineage::GROUP,
-        credentials::GROUP,
-        namespace::GROUP,
-        end::GROUP,
-        thread::GROUP,
-        fork::GROUP,
-        file::GROUP,
-        odd_file::GROUP,
-        mount::GROUP,
-        script::GROUP,
-        container::GROUP,
-    ];
-    let alone = [
-        seed::CASES,
-        setting::CASES,
-        refusal::CASES,
-        operation::CASES,
-        disk::CASES,
-        loss::CASES,
-        storm::CASES,
-    ];
-    groups.into_iter().map(Case::Group).chain(alone.into_iter().flatten().copied()).collect()
+    GROUPS.into_iter().map(Case::Group).chain(ALONE.into_iter().flatten().copied()).collect()
 }

@@ -6,24 +6,20 @@ use std::path::{Path, PathBuf};
 use crate::claims;
 use crate::program::{Behaviour, Program};
 use crate::stage::Stage;
-use crate::suite::{Check, Group, check};
+use crate::suite::{Check, Claim, check};
 use crate::trouble::{Doing, Result};
 
-pub const GROUP: Group = Group {
-    about: "mounts",
-    settings: super::as_they_are,
-    claims: claims![
-        a_program_that_exists_only_in_another_root_is_hashed,
-        a_program_of_another_root_that_ends_at_once_has_its_hash_or_a_reason,
-        a_program_of_the_same_path_in_another_root_is_not_mistaken,
-        a_program_in_a_changed_root_is_hashed,
-        a_program_on_an_overlay_is_hashed,
-        a_program_copied_up_on_an_overlay_is_hashed,
-        a_program_behind_a_bind_mount_is_told_by_the_path_it_has_there,
-        a_bind_mounted_file_is_hashed,
-        a_program_under_a_mount_that_hides_it_is_not_mistaken,
-    ],
-};
+pub const CLAIMS: &[Claim] = claims![
+    a_program_that_exists_only_in_another_root_is_hashed,
+    a_program_of_another_root_that_ends_at_once_has_its_hash_or_a_reason,
+    a_program_of_the_same_path_in_another_root_is_not_mistaken,
+    a_program_in_a_changed_root_is_hashed,
+    a_program_on_an_overlay_is_hashed,
+    a_program_copied_up_on_an_overlay_is_hashed,
+    a_program_behind_a_bind_mount_is_told_by_the_path_it_has_there,
+    a_bind_mounted_file_is_hashed,
+    a_program_under_a_mount_that_hides_it_is_not_mistaken,
+];
 
 fn text(path: &Path) -> String {
     path.to_string_lossy().into_owned()

@@ -3,22 +3,18 @@
 use crate::claims;
 use crate::program::Behaviour;
 use crate::stage::Stage;
-use crate::suite::{Check, Group, check};
+use crate::suite::{Check, Claim, check};
 use crate::trouble::{Result, wrong};
 
-pub const GROUP: Group = Group {
-    about: "namespaces",
-    settings: super::as_they_are,
-    claims: claims![
-        the_first_process_of_a_pid_namespace_has_both_its_numbers,
-        a_process_in_the_hosts_pid_namespace_has_one_number,
-        namespaces_are_those_that_the_process_is_in,
-        a_user_namespace_does_not_hide_the_user_of_the_host,
-        the_working_directory_is_told,
-        the_root_is_a_working_directory_too,
-        a_working_directory_that_is_not_utf8_is_kept_as_base64,
-    ],
-};
+pub const CLAIMS: &[Claim] = claims![
+    the_first_process_of_a_pid_namespace_has_both_its_numbers,
+    a_process_in_the_hosts_pid_namespace_has_one_number,
+    namespaces_are_those_that_the_process_is_in,
+    a_user_namespace_does_not_hide_the_user_of_the_host,
+    the_working_directory_is_told,
+    the_root_is_a_working_directory_too,
+    a_working_directory_that_is_not_utf8_is_kept_as_base64,
+];
 
 fn the_first_process_of_a_pid_namespace_has_both_its_numbers(stage: &Stage) -> Result<Check> {
     let (tool, token) = (stage.program(Behaviour::Exit(6))?, stage.token());

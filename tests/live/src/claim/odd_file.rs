@@ -5,26 +5,22 @@ use std::fs::{self, OpenOptions};
 use crate::claims;
 use crate::program::{Behaviour, Program, image, put};
 use crate::stage::Stage;
-use crate::suite::{Check, Group, check};
+use crate::suite::{Check, Claim, check};
 use crate::trouble::{Doing, Result, wrong};
 
-pub const GROUP: Group = Group {
-    about: "odd_files",
-    settings: super::as_they_are,
-    claims: claims![
-        a_program_in_memory_is_marked_and_hashed,
-        a_program_in_memory_that_ends_at_once_has_its_hash_or_a_reason,
-        a_deleted_program_is_marked_and_hashed,
-        a_deleted_program_that_ends_at_once_has_its_hash_or_a_reason,
-        an_exec_of_a_descriptor_is_marked,
-        an_exec_relative_to_a_descriptor_has_the_right_file,
-        a_program_of_ten_gigabytes_is_not_read,
-        a_program_replaced_while_it_runs_has_the_hash_of_what_runs,
-        a_program_replaced_after_its_end_never_has_the_hash_of_the_new_one,
-        a_program_overwritten_after_its_end_never_has_the_hash_of_the_new_one,
-        a_program_deleted_after_its_end_has_its_hash_or_a_reason,
-    ],
-};
+pub const CLAIMS: &[Claim] = claims![
+    a_program_in_memory_is_marked_and_hashed,
+    a_program_in_memory_that_ends_at_once_has_its_hash_or_a_reason,
+    a_deleted_program_is_marked_and_hashed,
+    a_deleted_program_that_ends_at_once_has_its_hash_or_a_reason,
+    an_exec_of_a_descriptor_is_marked,
+    an_exec_relative_to_a_descriptor_has_the_right_file,
+    a_program_of_ten_gigabytes_is_not_read,
+    a_program_replaced_while_it_runs_has_the_hash_of_what_runs,
+    a_program_replaced_after_its_end_never_has_the_hash_of_the_new_one,
+    a_program_overwritten_after_its_end_never_has_the_hash_of_the_new_one,
+    a_program_deleted_after_its_end_has_its_hash_or_a_reason,
+];
 
 fn napping(stage: &Stage) -> Result<(Program, String)> {
     Ok((stage.program(Behaviour::Sleep(stage.nap(), 0))?, stage.token()))

@@ -15,15 +15,15 @@ use crate::trouble::{Doing, Result, wrong};
 use crate::wholeness::{self, Expect};
 
 pub const CASES: &[Case] = &[
-    Case::Alone("status_is_0_while_the_agent_runs_and_1_afterwards", status),
+    Case::AloneOnHost("status_is_0_while_the_agent_runs_and_1_afterwards", status),
     Case::Alone("a_self_test_sees_its_own_event", self_test),
     Case::Alone("a_killed_agent_starts_again_at_once", killed),
-    Case::Alone("a_line_torn_by_a_crash_does_not_spoil_the_next", torn_line),
-    Case::Alone("standard_output_has_the_same_events_as_the_file", to_standard_output),
-    Case::Alone("a_standard_output_that_nobody_reads_does_not_stop_the_file", closed_pipe),
-    Case::Alone("an_agent_without_a_standard_output_works", no_standard_output),
-    Case::Alone("an_interrupt_stops_it_as_cleanly_as_a_termination", interrupt),
-    Case::Alone("the_live_view_writes_no_control_character_of_a_process", live_view),
+    Case::AloneOnHost("a_line_torn_by_a_crash_does_not_spoil_the_next", torn_line),
+    Case::AloneOnHost("standard_output_has_the_same_events_as_the_file", to_standard_output),
+    Case::AloneOnHost("a_standard_output_that_nobody_reads_does_not_stop_the_file", closed_pipe),
+    Case::AloneOnHost("an_agent_without_a_standard_output_works", no_standard_output),
+    Case::AloneOnHost("an_interrupt_stops_it_as_cleanly_as_a_termination", interrupt),
+    Case::AloneOnHost("the_live_view_writes_no_control_character_of_a_process", live_view),
 ];
 
 /// Runs a command of the agent to its end.

@@ -12,14 +12,14 @@ use crate::suite::Case;
 use crate::trouble::{Doing, Result, wrong};
 
 pub const CASES: &[Case] = &[
-    Case::Alone("an_unknown_key_is_refused_by_its_path", unknown_key),
-    Case::Alone("a_wrong_type_and_a_wrong_value_are_refused_by_their_paths", wrong_values),
-    Case::Alone("settings_that_are_no_json_or_not_there_are_refused_by_file", no_settings),
-    Case::Alone("check_config_says_the_same_and_accepts_what_is_right", check_config),
+    Case::AloneOnHost("an_unknown_key_is_refused_by_its_path", unknown_key),
+    Case::AloneOnHost("a_wrong_type_and_a_wrong_value_are_refused_by_their_paths", wrong_values),
+    Case::AloneOnHost("settings_that_are_no_json_or_not_there_are_refused_by_file", no_settings),
+    Case::AloneOnHost("check_config_says_the_same_and_accepts_what_is_right", check_config),
     Case::Alone("a_user_who_is_not_root_is_told_so", not_root),
     Case::Alone("btf_that_is_not_there_is_refused_by_file", no_btf),
     Case::Alone("btf_that_is_garbage_is_refused_by_file", garbage_btf),
-    Case::Alone("an_output_path_that_cannot_be_written_is_refused_by_path", unwritable),
+    Case::AloneOnHost("an_output_path_that_cannot_be_written_is_refused_by_path", unwritable),
     Case::Alone("a_second_agent_is_refused_and_told_of_the_first", second_agent),
 ];
 

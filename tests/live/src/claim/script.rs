@@ -9,26 +9,22 @@ use crate::claims;
 use crate::event::Event;
 use crate::program::{Behaviour, Program, put, sha256};
 use crate::stage::Stage;
-use crate::suite::{Check, Group, check};
+use crate::suite::{Check, Claim, check};
 use crate::trouble::{Doing, Result, wrong};
 
-pub const GROUP: Group = Group {
-    about: "scripts",
-    settings: super::as_they_are,
-    claims: claims![
-        a_script_is_told_with_interpreter_path_content_and_hash,
-        a_script_of_100_kib_is_cut_with_its_true_size_and_whole_hash,
-        bytes_behind_the_first_line_are_kept_as_base64,
-        of_a_script_run_by_a_script_the_one_that_was_asked_for_is_told,
-        a_script_run_by_env_is_told_once_with_its_content,
-        a_script_that_exists_only_in_another_root_is_told_with_its_content,
-        a_script_executed_by_descriptor_is_told_with_its_content,
-        a_script_deleted_while_it_runs_has_its_content_or_a_reason,
-        a_script_replaced_after_its_end_never_has_the_content_of_the_new_one,
-        an_empty_script_is_told_with_what_there_is,
-        a_program_is_no_script,
-    ],
-};
+pub const CLAIMS: &[Claim] = claims![
+    a_script_is_told_with_interpreter_path_content_and_hash,
+    a_script_of_100_kib_is_cut_with_its_true_size_and_whole_hash,
+    bytes_behind_the_first_line_are_kept_as_base64,
+    of_a_script_run_by_a_script_the_one_that_was_asked_for_is_told,
+    a_script_run_by_env_is_told_once_with_its_content,
+    a_script_that_exists_only_in_another_root_is_told_with_its_content,
+    a_script_executed_by_descriptor_is_told_with_its_content,
+    a_script_deleted_while_it_runs_has_its_content_or_a_reason,
+    a_script_replaced_after_its_end_never_has_the_content_of_the_new_one,
+    an_empty_script_is_told_with_what_there_is,
+    a_program_is_no_script,
+];
 
 /// Content that is kept in an event, by default.
 const KEPT: usize = 64 * 1024;

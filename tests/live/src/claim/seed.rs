@@ -134,7 +134,8 @@ fn end_is_told(stage: &Stage) -> Result<String> {
 fn starts_beside_a_deep_cgroup(stage: &Stage) -> Result<String> {
     let (tool, token) = (stage.program(Behaviour::Exit(0))?, stage.token());
     let top = cgroup::Group::make(&stage.token())?;
-    let mut spawner = Spawner::start(stage, &["deep-cgroup", &top.dir.to_string_lossy(), "3000"])?;
+    let levels = stage.fewer(3000).to_string();
+    let mut spawner = Spawner::start(stage, &["deep-cgroup", &top.dir.to_string_lossy(), &levels])?;
     let agent = seeded(stage)?;
     spawner.spawn(&format!("{} {token}", tool.text()))?;
     spawner.end()?;

@@ -11,12 +11,12 @@ use crate::trouble::{Doing, Result, not_here, wrong};
 use crate::wholeness::{self, Expect};
 
 pub const CASES: &[Case] = &[
-    Case::Alone("forks_are_left_out_by_default_and_counted", forks_are_left_out),
-    Case::Alone("switched_off_events_are_left_out_and_counted", switched_off),
-    Case::Alone("without_hashing_every_exec_says_why_it_has_no_hash", without_hashing),
-    Case::Alone("without_content_a_script_has_its_hash_and_no_content", without_content),
-    Case::Alone("a_lower_bound_on_arguments_is_kept", fewer_arguments),
-    Case::Alone("a_lower_bound_on_hashed_files_is_kept", smaller_files),
+    Case::AloneOnHost("forks_are_left_out_by_default_and_counted", forks_are_left_out),
+    Case::AloneOnHost("switched_off_events_are_left_out_and_counted", switched_off),
+    Case::AloneOnHost("without_hashing_every_exec_says_why_it_has_no_hash", without_hashing),
+    Case::AloneOnHost("without_content_a_script_has_its_hash_and_no_content", without_content),
+    Case::AloneOnHost("a_lower_bound_on_arguments_is_kept", fewer_arguments),
+    Case::AloneOnHost("a_lower_bound_on_hashed_files_is_kept", smaller_files),
     Case::Alone("limits_are_in_force_and_read_back", limits_in_force),
 ];
 

@@ -3,24 +3,16 @@
 use crate::claims;
 use crate::program::Behaviour;
 use crate::stage::Stage;
-use crate::suite::{Check, Group, check};
+use crate::suite::{Check, Claim, check};
 use crate::trouble::{Result, wrong};
 
-pub const GROUP: Group = Group {
-    about: "threads",
-    settings: with_forks,
-    claims: claims![
-        a_process_with_eight_threads_is_one_process,
-        an_exec_by_another_thread_is_that_of_the_process,
-        a_leader_that_ends_first_does_not_end_the_process,
-        a_process_ends_with_what_its_parent_is_told,
-        two_threads_that_end_at_once_are_one_end,
-    ],
-};
-
-fn with_forks() -> serde_json::Value {
-    serde_json::json!({"events": {"fork": true}})
-}
+pub const CLAIMS: &[Claim] = claims![
+    a_process_with_eight_threads_is_one_process,
+    an_exec_by_another_thread_is_that_of_the_process,
+    a_leader_that_ends_first_does_not_end_the_process,
+    a_process_ends_with_what_its_parent_is_told,
+    two_threads_that_end_at_once_are_one_end,
+];
 
 fn a_process_with_eight_threads_is_one_process(stage: &Stage) -> Result<Check> {
     let deed = stage.act(&["threads", "8"])?;
