@@ -113,20 +113,23 @@ fn program_header(image: &mut Vec<u8>, kind: u32, flags: u32, address: u64, len:
     }
 }
 
-/// Writes the program into `dir` and makes it executable. An older one of the same name is replaced.
+/// Writes the program into `dir` and makes it executable. One that is there already stays as it is: a sensor may still
+/// be about to read it, and would find another change time than the kernel saw.
 ///
 /// # Errors
 /// The file cannot be written.
 pub fn write(dir: &Path, behaviour: Behaviour) -> Result<Program, Error> {
     let name = match behaviour {
-        Behaviour::Exit => "exit",
-        Behaviour::ForkAndExit => "fork-and-exit",
+        Behaviour::Exit => "linnet-bench-exit",
+        Behaviour::ForkAndExit => "linnet-bench-fork",
     };
     let path = dir.join(name);
     let image = image(behaviour);
-    fs::write(&path, &image).map_err(Error::file("write", &path))?;
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755))
-        .map_err(Error::file("make executable", &path))?;
+    if fs::read(&path).ok().as_ref() != Some(&image) {
+        fs::write(&path, &image).map_err(Error::file("write", &path))?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755))
+            .map_err(Error::file("make executable", &path))?;
+    }
     let sha256 = Sha256::digest(&image).iter().map(|byte| format!("{byte:02x}")).collect();
     Ok(Program { path, sha256 })
 }
@@ -145,6 +148,19 @@ mod tests {
             let status = Command::new(&program.path).arg("token").env_clear().status().unwrap();
             assert_eq!(status.code(), Some(0), "{behaviour:?}");
         }
+    }
+
+    #[test]
+    fn a_program_that_is_there_is_not_touched_and_another_file_is_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let program = write(dir.path(), Behaviour::Exit).unwrap();
+        let changed = || fs::metadata(&program.path).unwrap().modified().unwrap();
+        let before = changed();
+        write(dir.path(), Behaviour::Exit).unwrap();
+        assert_eq!(changed(), before);
+        fs::write(&program.path, "other").unwrap();
+        write(dir.path(), Behaviour::Exit).unwrap();
+        assert_eq!(fs::read(&program.path).unwrap(), image(Behaviour::Exit));
     }
 
     #[test]
