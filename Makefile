@@ -14,13 +14,15 @@ out := target/$(target)/release
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
+# Under systemd, in a scope of its own, whose cgroup systemd leaves to the agent.
 run: build ## build, and watch this machine live
-	dist/bin/linnet-agent watch
+	if [ -d /run/systemd/system ]; then exec systemd-run --quiet --scope -p Delegate=yes dist/bin/linnet-agent watch; fi; \
+	exec dist/bin/linnet-agent watch
 
 build: setup-build ## binaries into dist/bin/
 	cargo build --locked --release --target $(target) $(addprefix -p ,$(binaries))
 	install -d dist/bin
-	install -m 0755 $(addprefix $(out)/,$(binaries)) dist/bin/
+	install -s -m 0755 $(addprefix $(out)/,$(binaries)) dist/bin/
 	install -m 0644 "$$(ls -t $(out)/build/linnet-agent-*/out/linnet-programs | head -n 1)" dist/linnet-programs.o
 
 test: setup-test build lint test-unit test-live test-docker test-kernels test-systemd ## everything

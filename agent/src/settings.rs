@@ -162,7 +162,7 @@ section! {
         /// Whether to hash.
         enabled: bool = true,
         /// Larger files are not hashed.
-        max_file_bytes: u64 = 64 * MIB,
+        max_file_bytes: u64 = 128 * MIB,
         /// Bytes hashed a second, after a burst of four seconds' worth.
         bytes_per_second: u64 = 64 * MIB,
         /// How long an event waits for its hash.
@@ -320,6 +320,10 @@ fn check(settings: &Settings) -> Result<(), (&'static str, String)> {
     }
     within("limits.cpu_permille", u64::from(settings.limits.cpu_permille), 10, 1_000_000)?;
     within("limits.cpu_period_ms", u64::from(settings.limits.cpu_period_ms), 1, 1000)?;
+    if u64::from(settings.limits.cpu_permille) * u64::from(settings.limits.cpu_period_ms) < 1000 {
+        let message = "its share of limits.cpu_period_ms is below the kernel's least, 1 ms: raise one of them";
+        return Err(("limits.cpu_permille", message.to_owned()));
+    }
     within("limits.memory_max_bytes", settings.limits.memory_max_bytes, 24 * MIB, 1 << 40)?;
     if let Some(high) = settings.limits.memory_high_bytes {
         within("limits.memory_high_bytes", high, 16 * MIB, settings.limits.memory_max_bytes)?;
@@ -328,7 +332,7 @@ fn check(settings: &Settings) -> Result<(), (&'static str, String)> {
     within("argv_max_bytes", u64::from(settings.argv_max_bytes), 64, u64::from(linnet_ebpf::ARGV_MAX))?;
     within("hash.max_file_bytes", settings.hash.max_file_bytes, 4096, 1 << 40)?;
     within("hash.bytes_per_second", settings.hash.bytes_per_second, 64 * 1024, 1 << 40)?;
-    within("hash.wait_ms", u64::from(settings.hash.wait_ms), 0, 30_000)?;
+    within("hash.wait_ms", u64::from(settings.hash.wait_ms), 1, 5000)?;
     within("script.max_content_bytes", u64::from(settings.script.max_content_bytes), 256, MIB)?;
     within("ring.bytes", u64::from(settings.ring.bytes), 64 * 1024, 1 << 30)?;
     if !settings.ring.bytes.is_power_of_two() {

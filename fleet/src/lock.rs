@@ -5,9 +5,9 @@
 //! a new file while the first still holds the old one. The holder's pid stands in the file for people and messages;
 //! nothing is decided by it.
 
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{Permissions, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{PermissionsExt, DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -93,6 +93,8 @@ impl Lock {
                 Err(TryLockError::Error(source)) => return Err(refused("lock")(source)),
             }
         }
+        // Whatever the umask: `status` of any user asks who holds it.
+        file.set_permissions(Permissions::from_mode(0o644)).map_err(refused("set mode of"))?;
         file.set_len(0)
             .and_then(|()| writeln!(file, "{}", std::process::id()))
             .map_err(refused("write pid into"))?;

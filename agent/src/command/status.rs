@@ -38,11 +38,11 @@ pub fn execute(named: Option<&Path>, json: bool) -> anyhow::Result<u8> {
 fn verdict(health: &Health, holder: Option<u32>, settings: &Settings) -> (u8, String) {
     let age = health.age(Timestamp::now());
     if holder.is_none() {
-        return (exit_code::ERROR, format!("not running; last seen {age:#} ago"));
+        return (exit_code::ERROR, format!("not running; last seen {} s ago", age.as_secs()));
     }
     let stale = i64::from(settings.health.interval_s) * i64::from(STALE_INTERVALS);
     if age.as_secs() > stale {
-        return (exit_code::ERROR, format!("pid {} holds the lock but has said nothing for {age:#}", health.pid));
+        return (exit_code::ERROR, format!("pid {} holds the lock but has said nothing for {} s", health.pid, age.as_secs()));
     }
     match health.state {
         State::Running => (exit_code::OK, "running".to_owned()),

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use linnet_ebpf::{EXEC_FLAG_FD, EXEC_FLAG_SCRIPT, EXEC_FLAG_SECURE, FILE_FLAG_UNHASHED, FileFacts};
+use linnet_fileview::Missing;
 use linnet_ocsf::{
     class::{Base, LaunchKind, ProcessActivity, ProcessEvent, ScriptActivity},
     command::CommandLine,
@@ -231,7 +232,6 @@ fn fill_path(path: &Path<'_>, out: &mut Vec<u8>) {
 
 /// Own uid, parent's uid, then the ancestors'.
 fn fill_uids(uids: &mut Vec<String>, boot: BootTag, context: &Context) {
-    use std::fmt::Write;
     let keys = [context.key, context.parent].into_iter().chain(context.ancestors.iter().map(|one| one.key));
     let mut count = 0;
     for key in keys {
@@ -240,7 +240,7 @@ fn fill_uids(uids: &mut Vec<String>, boot: BootTag, context: &Context) {
         }
         if let Some(slot) = uids.get_mut(count) {
             slot.clear();
-            let _ = write!(slot, "{}", boot.uid(key));
+            boot.uid(key).append_to(slot);
         }
         count += 1;
     }
@@ -309,7 +309,12 @@ fn file<'a>(
         memfd,
         path_raw: text.raw,
         hash_road: outcome.road(),
-        hash_missing: outcome.missing(),
+        hash_ctime_moved: outcome.facts().is_some_and(|facts| facts.touched),
+        hash_missing: match outcome {
+            // No path ever led to it, so it can't be said to have gone.
+            Outcome::Missing(Missing::Gone) if memfd => Some(Missing::Anonymous.as_str()),
+            _ => outcome.missing(),
+        },
     };
     File {
         kind: FileKind::Regular,

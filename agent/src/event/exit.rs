@@ -20,6 +20,8 @@ const CORE_FLAG: u32 = 0x80;
 pub struct Ended<'e> {
     /// What it ran and where it was; nothing when its beginning was lost.
     pub known: Option<(&'e Image, &'e Cgroup)>,
+    /// It was there before the sensor, so no event describes it.
+    pub found: bool,
 }
 
 /// Builds the Terminate event and hands it to `write`.
@@ -37,6 +39,7 @@ pub fn with_terminate<R>(
         signal: (signal != 0).then(|| u8::try_from(signal).unwrap_or(0)),
         core_dumped: exit.status & CORE_FLAG != 0,
         runtime_ns: Some(exit.header.boot_ns.saturating_sub(exit.start_boot_ns)),
+        from_proc: ended.found,
         launch_missing: ended.known.is_none(),
         ..ProcessAttributes::default()
     };

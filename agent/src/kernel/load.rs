@@ -142,8 +142,11 @@ pub fn load(options: LoadOptions<'_>) -> Result<(Programs, Ring), LoadError> {
     let known = HashMap::try_from(take(&mut bpf, "KNOWN")?).map_err(|error| map_error("KNOWN", &error))?;
     let mut links = Vec::new();
     let mut hooks = Vec::new();
-    for (_, event, program, tracepoint) in PROGRAMS {
-        let refused = match attach(&mut bpf, program, tracepoint) {
+    let loaded: Vec<Result<(), ProgramError>> =
+        PROGRAMS.iter().map(|(_, _, program, _)| load_program(&mut bpf, program)).collect();
+    // Ends before beginnings, so that no process enters the table whose end could not be seen.
+    for ((_, event, program, tracepoint), loaded) in PROGRAMS.into_iter().zip(loaded).rev() {
+        let refused = match loaded.and_then(|()| attach(&mut bpf, program, tracepoint)) {
             Ok(link) => {
                 links.push(link);
                 None
@@ -152,6 +155,7 @@ pub fn load(options: LoadOptions<'_>) -> Result<(Programs, Ring), LoadError> {
         };
         hooks.push(Hook { event, tracepoint, refused });
     }
+    hooks.reverse();
     if hooks.iter().all(|hook| hook.refused.is_some()) {
         let reasons: Vec<&str> = hooks.iter().filter_map(|hook| hook.refused.as_deref()).collect();
         return Err(LoadError::NoProgram(reasons.join("; ")));
@@ -192,10 +196,16 @@ impl Programs {
     }
 }
 
+fn load_program(bpf: &mut aya::Ebpf, name: &str) -> Result<(), ProgramError> {
+    program(bpf, name)?.load()
+}
+
+fn program<'b>(bpf: &'b mut aya::Ebpf, name: &str) -> Result<&'b mut RawTracePoint, ProgramError> {
+    bpf.program_mut(name).ok_or(ProgramError::NotLoaded)?.try_into()
+}
+
 fn attach(bpf: &mut aya::Ebpf, name: &str, tracepoint: &str) -> Result<RawTracePointLink, ProgramError> {
-    let Some(program) = bpf.program_mut(name) else { return Err(ProgramError::NotLoaded) };
-    let program: &mut RawTracePoint = program.try_into()?;
-    program.load()?;
+    let program = program(bpf, name)?;
     let id = program.attach(tracepoint)?;
     program.take_link(id)
 }

@@ -58,10 +58,26 @@ pub struct Uid {
     key: Key,
 }
 
+impl Uid {
+    /// Appends it. Six of them stand in an exec event, and the formatting machinery would be a tenth of the time that the event takes.
+    pub fn append_to(&self, out: &mut String) {
+        out.extend(self.boot.0.iter().map(|&digit| char::from(digit)));
+        for number in [u64::from(self.key.pid), self.key.start_ticks] {
+            out.push('-');
+            let digits = (u64::BITS - (number | 1).leading_zeros()).div_ceil(4);
+            for place in (0..digits).rev() {
+                let digit = u32::try_from(number >> (4 * place) & 0xf).unwrap_or(0);
+                out.push(char::from_digit(digit, 16).unwrap_or('0'));
+            }
+        }
+    }
+}
+
 impl fmt::Display for Uid {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let boot = std::str::from_utf8(&self.boot.0).unwrap_or_default();
-        write!(out, "{boot}-{:x}-{:x}", self.key.pid, self.key.start_ticks)
+        let mut text = String::with_capacity(32);
+        self.append_to(&mut text);
+        out.write_str(&text)
     }
 }
 
@@ -78,5 +94,6 @@ mod tests {
     fn a_uid_names_boot_pid_and_start() {
         let boot = BootTag::new("9F3C1A2B-4d5e-6f70-8192-a3b4c5d6e7f8\n");
         assert_eq!(boot.uid(Key { pid: 255, start_ticks: 16 }).to_string(), "9f3c1a2b-ff-10");
+        assert_eq!(boot.uid(Key { pid: 0, start_ticks: u64::MAX }).to_string(), "9f3c1a2b-0-ffffffffffffffff");
     }
 }

@@ -6,4 +6,4 @@ pub mod seed;
 pub mod table;
 
 pub use key::{BootTag, Key};
-pub use table::{Ancestor, Image, Process, Table};
+pub use table::{Ancestor, Image, Origin, Process, Table};

@@ -53,13 +53,26 @@ pub struct Process {
     pub ancestors: Rc<[Ancestor]>,
     /// Images that it was seen to take.
     pub exec_count: u32,
+    /// How it came to be known.
+    pub origin: Origin,
     for_children: Option<Rc<[Ancestor]>>,
     ended_ns: Option<u64>,
 }
 
+/// How a process came to be known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// It was there before the sensor.
+    Found,
+    /// It was made, and still runs what its maker ran.
+    Forked,
+    /// It was seen to take an image of its own.
+    Executed,
+}
+
 impl Process {
-    fn new(key: Key, image: Rc<Image>, cgroup: Rc<Cgroup>, ancestors: Rc<[Ancestor]>) -> Self {
-        Self { key, image, cgroup, ancestors, exec_count: 0, for_children: None, ended_ns: None }
+    fn new(key: Key, image: Rc<Image>, cgroup: Rc<Cgroup>, ancestors: Rc<[Ancestor]>, origin: Origin) -> Self {
+        Self { key, image, cgroup, ancestors, exec_count: 0, origin, for_children: None, ended_ns: None }
     }
 
     /// The ancestors of its children: itself, then its own. Made once for each image.
@@ -90,8 +103,8 @@ pub enum End {
         image: Rc<Image>,
         /// Where it was.
         cgroup: Rc<Cgroup>,
-        /// Images that it was seen to take: 0 for one that was only forked.
-        exec_count: u32,
+        /// How it had come to be known.
+        origin: Origin,
     },
     /// It had ended already: two threads were the last.
     Twice,
@@ -159,7 +172,7 @@ impl Table {
     pub fn seed(&mut self, key: Key, parent: Key, image: Rc<Image>, cgroup: Rc<Cgroup>) {
         if !self.processes.contains_key(&key) {
             let ancestors = self.ancestors_below(parent);
-            self.insert(Process::new(key, image, cgroup, ancestors));
+            self.insert(Process::new(key, image, cgroup, ancestors, Origin::Found));
         }
     }
 
@@ -174,7 +187,7 @@ impl Table {
     ) {
         let image = self.processes.get(&creator).map_or_else(unknown, |creator| Rc::clone(&creator.image));
         let ancestors = self.ancestors_below(parent);
-        self.insert(Process::new(key, image, cgroup, ancestors));
+        self.insert(Process::new(key, image, cgroup, ancestors, Origin::Forked));
     }
 
     /// A process took a new image. Gives its entry, made from the record alone when its fork was lost.
@@ -183,7 +196,7 @@ impl Table {
         if self.processes.get(&key).is_none_or(reparented) {
             let ancestors = self.ancestors_below(parent);
             let exec_count = self.processes.get(&key).map_or(0, |process| process.exec_count);
-            let mut process = Process::new(key, Rc::clone(&image), Rc::clone(&cgroup), ancestors);
+            let mut process = Process::new(key, Rc::clone(&image), Rc::clone(&cgroup), ancestors, Origin::Executed);
             process.exec_count = exec_count;
             self.insert(process);
         }
@@ -191,6 +204,7 @@ impl Table {
         self.bytes -= process.bytes();
         process.image = image;
         process.cgroup = cgroup;
+        process.origin = Origin::Executed;
         process.for_children = None;
         process.ended_ns = None;
         process.exec_count = process.exec_count.saturating_add(1);
@@ -209,7 +223,7 @@ impl Table {
                 End::Known {
                     image: Rc::clone(&process.image),
                     cgroup: Rc::clone(&process.cgroup),
-                    exec_count: process.exec_count,
+                    origin: process.origin,
                 }
             }
         };

@@ -18,7 +18,13 @@ pub struct Path<'r> {
 impl<'r> Path<'r> {
     /// Whether there is no path at all.
     pub fn is_empty(&self) -> bool {
-        self.below.is_empty() && self.above.is_empty()
+        self.below.is_empty() && self.above.is_empty() && self.bind.is_empty()
+    }
+
+    /// Names above the leaf's own. A file that is the root of a mount without a place (runc runs its own binary from one) has no names but those in
+    /// its file system.
+    fn upper(&self) -> &'r [u8] {
+        if self.below.is_empty() && self.above.is_empty() { self.bind } else { self.above }
     }
 
     /// Whether names near the root are missing.
@@ -33,13 +39,13 @@ impl<'r> Path<'r> {
 
     /// The name of the leaf.
     pub fn leaf(&self) -> Option<&'r [u8]> {
-        names(self.below).next().or_else(|| names(self.above).next())
+        names(self.below).next().or_else(|| names(self.upper()).next())
     }
 
     /// Appends the path in its mount namespace, from `/`. A cut path starts with `…/`, so that it can't be
     /// taken for a whole one; the names of a detached file stand as they are.
     pub fn write_in_namespace(&self, out: &mut Vec<u8>) {
-        write_names(&[self.below, self.above], self.is_cut(), out);
+        write_names(&[self.below, self.upper()], self.is_cut(), out);
     }
 
     /// Appends the path from the root of its file system, or nothing when the walk did not reach it.
@@ -100,6 +106,13 @@ mod tests {
         path.write_in_filesystem(&mut out);
         assert_eq!(out, b"/srv/volume/run");
         assert_eq!(in_namespace(path), "/app/run");
+    }
+
+    #[test]
+    fn a_file_that_is_a_mount_without_a_place_keeps_its_name() {
+        let path = Path { bind: b"runc\0sbin\0", ..Path::default() };
+        assert_eq!(in_namespace(path), "/sbin/runc");
+        assert_eq!(path.leaf(), Some(&b"runc"[..]));
     }
 
     #[test]

@@ -15,6 +15,8 @@ pub struct Canaries {
     pub sent: u64,
     /// Seen at exec.
     pub seen: u64,
+    /// Sent since the last that was seen.
+    pub unseen: u64,
     /// When the last was seen, in milliseconds since the epoch.
     pub last_seen_ms: Option<i64>,
 }
@@ -40,6 +42,7 @@ impl Canaries {
             .env_clear()
             .spawn()?;
         self.sent += 1;
+        self.unseen += 1;
         self.flying.push((child.id(), child));
         Ok(())
     }
@@ -51,6 +54,7 @@ impl Canaries {
         }
         if !self.landed.contains(&pid) {
             self.seen += 1;
+            self.unseen = 0;
             self.last_seen_ms = Some(epoch_ms);
             self.landed.push(pid);
         }

@@ -21,7 +21,7 @@ use crate::{
         exec::{Context, Frame, Scratch, with_launch, with_script},
         exit::{Ended, with_fork, with_terminate},
     },
-    process::{BootTag, Image, Key, Table, cgroups::Cgroups, seed::Seen, table::End},
+    process::{BootTag, Image, Key, Origin, Table, cgroups::Cgroups, seed::Seen, table::End},
     record::{self, Exec, Fork, Record},
     settings::Events,
     sink::Batch,
@@ -234,12 +234,15 @@ impl Pipeline {
             return self.ledger.filtered(KIND_EXIT, Filter::Disabled);
         }
         match end {
-            End::Known { exec_count: 0, .. } if !self.events.fork => {
+            End::Known { origin: Origin::Forked, .. } if !self.events.fork => {
                 self.ledger.filtered(KIND_EXIT, Filter::ForkOnly);
             }
             _ if self.lot.hold(key, exit) => {}
-            End::Known { image, cgroup, .. } => self.write_exit(exit, &Ended { known: Some((&image, &cgroup)) }),
-            End::Twice | End::Unknown => self.write_exit(exit, &Ended { known: None }),
+            End::Known { image, cgroup, origin } => {
+                let found = origin == Origin::Found;
+                self.write_exit(exit, &Ended { known: Some((&image, &cgroup)), found });
+            }
+            End::Twice | End::Unknown => self.write_exit(exit, &Ended { known: None, found: false }),
         }
     }
 
@@ -272,7 +275,7 @@ impl Pipeline {
         self.write_exec(&exec, &parked.context, exe, script);
         for exit in &parked.exits {
             let known = Some((&*parked.context.image, &*parked.context.cgroup));
-            self.write_exit(exit, &Ended { known });
+            self.write_exit(exit, &Ended { known, found: false });
         }
     }
 

@@ -151,9 +151,9 @@ fn degraded(sensor: &Sensor) -> Vec<String> {
         }
         Some(_) => {}
     }
-    let canaries = &sensor.parts.pipeline.canaries;
-    if canaries.sent > 1 && canaries.seen + 1 < canaries.sent {
-        reasons.push("the sensor's own test process was not seen: events may be missing".to_owned());
+    // The last one may still be on its way.
+    if sensor.parts.pipeline.canaries.unseen > 1 {
+        reasons.push("the sensor's own test processes are not seen: events are missing, restart the agent".to_owned());
     }
     if sensor.reported.newly_missing > 0 {
         reasons.push(format!(

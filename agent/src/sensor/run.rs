@@ -251,6 +251,13 @@ impl Sensor {
         let settings = &self.parts.loaded.settings.health;
         let (canary, report) = (settings.canary_interval_s, settings.report_interval_s);
         self.parts.pipeline.canaries.reap();
+        if let Some(limits) = &mut self.parts.limits
+            && !limits.reread()
+            && limits.limits().problems.is_empty()
+            && !limits.reapply()
+        {
+            log::warn!("the limits were taken away by another, and could not be set again");
+        }
         if now >= self.canary_at {
             self.canary_at = now + Duration::from_secs(u64::from(canary));
             if let Err(error) = self.parts.pipeline.canaries.send() {

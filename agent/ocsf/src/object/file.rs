@@ -116,6 +116,9 @@ pub struct FileAttributes<'a> {
     /// By which road the content was reached that the hash is of.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hash_road: Option<&'a str>,
+    /// Whether ctime had moved by the time of hashing (a rename, a link) while the process still ran this very file.
+    #[serde(skip_serializing_if = "is_false")]
+    pub hash_ctime_moved: bool,
     /// Why there is no hash.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hash_missing: Option<&'a str>,
