@@ -3,7 +3,9 @@
 //! Invariants:
 //! - every line in it is whole: a batch that the disk could take only half of is taken back, and the tail that a power
 //!   loss left half-written is cut off when the file is opened;
-//! - the current file and its `keep` predecessors never take more than `max_bytes * (keep + 1)`, but for a single batch that is larger;
+//! - the current file and its `keep` predecessors never take more than `max_bytes * (keep + 1)`, but for a single line that is longer
+//!   than `max_bytes`. (A batch that is longer is divided; where the disk fills up between its parts, the whole of it counts as dropped,
+//!   although its first part is there: the count errs on the side of loss.)
 //! - rotation is by rename, so that a reader that follows the file finds the rest of it under `.1`.
 
 use std::{
@@ -93,12 +95,36 @@ impl Sink for RotatingFile {
     }
 
     fn write(&mut self, lines: &[u8]) -> Result<(), SinkError> {
-        self.make_ready(lines.len() as u64).map_err(|error| SinkError::new(self.name.clone(), error))?;
+        let mut rest = lines;
+        while !rest.is_empty() {
+            let (piece, after) = rest.split_at(self.piece_len(rest));
+            self.write_piece(piece).map_err(|error| SinkError::new(self.name.clone(), error))?;
+            rest = after;
+        }
+        Ok(())
+    }
+}
+
+impl RotatingFile {
+    /// Bytes of whole lines that a file of the bound's size can hold: all of them, but where the bound is smaller than a batch.
+    fn piece_len(&self, lines: &[u8]) -> usize {
+        let most = usize::try_from(self.max_bytes).unwrap_or(usize::MAX);
+        if lines.len() <= most {
+            return lines.len();
+        }
+        let end_of = |position: Option<usize>| position.map(|at| at + 1);
+        let fitting = lines.get(..most).and_then(|head| end_of(head.iter().rposition(|&byte| byte == b'\n')));
+        // A line that is longer than a whole file may be goes into one of its own.
+        fitting.or_else(|| end_of(lines.iter().position(|&byte| byte == b'\n'))).unwrap_or(lines.len())
+    }
+
+    fn write_piece(&mut self, lines: &[u8]) -> io::Result<()> {
+        self.make_ready(lines.len() as u64)?;
         if let Err(error) = self.file.write_all(lines) {
             if let Err(undo) = self.file.set_len(self.len) {
                 log::error!("{}: a half-written batch could not be taken back: {undo}", self.name);
             }
-            return Err(SinkError::new(self.name.clone(), error));
+            return Err(error);
         }
         self.len += lines.len() as u64;
         Ok(())
@@ -156,6 +182,20 @@ mod tests {
         assert_eq!(read("events.1"), "3234567\n");
         assert_eq!(read("events.2"), "2234567\n");
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 3);
+    }
+
+    #[test]
+    fn a_batch_that_is_longer_than_a_file_may_be_is_divided_between_lines() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut sink = sink(directory.path(), 10, 9);
+        sink.write(b"123\n456\n789\n0\nlonger than ten\nx\n").unwrap();
+        let mut whole = Vec::new();
+        for name in ["events.3", "events.2", "events.1", "events"] {
+            let part = fs::read_to_string(directory.path().join(name)).unwrap();
+            assert!(part.len() <= 10 || part.lines().count() == 1, "{part:?}");
+            whole.extend(part.lines().map(str::to_owned).collect::<Vec<_>>());
+        }
+        assert_eq!(whole, ["123", "456", "789", "0", "longer than ten", "x"]);
     }
 
     #[test]
