@@ -11,12 +11,16 @@ const EVIDENCE_MAX: usize = 3000;
 #[derive(Debug, Clone)]
 pub struct Event(pub Value);
 
-static NOTHING: Value = Value::Null;
+/// The value at a dotted path in a document, `Null` where there is none.
+pub fn at<'v>(document: &'v Value, path: &str) -> &'v Value {
+    static NOTHING: Value = Value::Null;
+    document.pointer(&format!("/{}", path.replace('.', "/"))).unwrap_or(&NOTHING)
+}
 
 impl Event {
     /// The value at a dotted path, `Null` where there is none.
     pub fn at(&self, path: &str) -> &Value {
-        self.0.pointer(&format!("/{}", path.replace('.', "/"))).unwrap_or(&NOTHING)
+        at(&self.0, path)
     }
 
     fn is(&self, class: u64, activity: u64) -> bool {

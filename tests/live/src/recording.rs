@@ -8,7 +8,7 @@ use std::process::ExitStatus;
 
 use serde_json::Value;
 
-use crate::event::Event;
+use crate::event::{Event, at};
 use crate::trouble::{Doing, Result, wrong};
 
 /// The recording of one agent's run.
@@ -118,9 +118,14 @@ impl Recording {
         events.filter(|event| kind(event) && event.at("process.pid") == pid).collect()
     }
 
+    /// What the health document says at a dotted path.
+    pub fn health(&self, path: &str) -> &Value {
+        at(&self.health, path)
+    }
+
     /// A counter of one kind of event.
     pub fn count(&self, kind: &str, counter: &str) -> u64 {
-        self.health.pointer(&format!("/losses/{kind}/{counter}")).and_then(Value::as_u64).unwrap_or(0)
+        self.health(&format!("losses.{kind}.{counter}")).as_u64().unwrap_or(0)
     }
 }
 

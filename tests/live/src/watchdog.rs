@@ -28,7 +28,7 @@ pub fn start(place: Where) {
         Where::Vm => Duration::from_secs(3600),
     };
     with(|watched| {
-        *watched = Some(Watched { claim: String::new(), since: Instant::now(), agents: Vec::new() })
+        *watched = Some(Watched { claim: String::new(), since: Instant::now(), agents: Vec::new() });
     });
     std::thread::spawn(move || {
         loop {

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::agent::{Agent, Room};
 use crate::equation;
+use crate::event::at;
 use crate::program::Behaviour;
 use crate::stage::Stage;
 use crate::suite::Case;
@@ -53,7 +54,7 @@ fn full_disk(stage: &Stage) -> Result<String> {
     let agent = Agent::start_in(stage, room, &settings, &[])?;
     let tool = stage.program(Behaviour::Exit(0))?;
     let lost = |health: &Value| {
-        let kinds = health["losses"].as_object().into_iter().flat_map(|kinds| kinds.values());
+        let kinds = at(health, "losses").as_object().into_iter().flat_map(|kinds| kinds.values());
         kinds.map(|kind| equation::sum(kind.get("dropped"))).sum::<u64>()
     };
     let mut early = Vec::new();
@@ -79,12 +80,12 @@ fn full_disk(stage: &Stage) -> Result<String> {
     let run = agent.stop()?;
     wholeness::check(&run, Expect::Part)?;
     let written = early.iter().filter(|token| !run.execs(token).is_empty()).count();
-    let reasons = run.health.pointer("/losses/exec/dropped").cloned().unwrap_or_default();
+    let reasons = run.health("losses.exec.dropped").clone();
     if reasons.get("disk_full").is_none() {
         return wrong(format!("the reason is not disk_full: {reasons}"));
     }
-    let sinks = run.health["sinks"].as_array().cloned().unwrap_or_default();
-    if !sinks.iter().any(|sink| sink["dropped"].as_u64() > Some(0)) {
+    let sinks = run.health("sinks").as_array().cloned().unwrap_or_default();
+    if !sinks.iter().any(|sink| at(sink, "dropped").as_u64() > Some(0)) {
         return wrong(format!("no sink counts what it did not take: {sinks:?}"));
     }
     let reports: Vec<_> =

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::claims;
+use crate::event::Event;
 use crate::program::Behaviour;
 use crate::stage::{Deed, Stage};
 use crate::suite::{Check, Claim, check};
@@ -42,16 +43,16 @@ fn a_process_that_was_killed_has_the_signal_and_no_code(stage: &Stage) -> Result
     let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) else { return wrong("no pid") };
     kill_process(pid, Signal::KILL).doing("kill")?;
     let deed = stage.finish(child)?;
-    check(move |run| ended_by(run.end_of(&run.exec(&token)?)?, &deed, 9))
+    check(move |run| ended_by(&run.end_of(&run.exec(&token)?)?, &deed, 9))
 }
 
 fn a_process_that_crashed_has_the_signal(stage: &Stage) -> Result<Check> {
     let (tool, token) = (stage.program(Behaviour::Crash)?, stage.token());
     let deed = stage.run(&tool.path, &[&token])?;
-    check(move |run| ended_by(run.end_of(&run.exec(&token)?)?, &deed, 11))
+    check(move |run| ended_by(&run.end_of(&run.exec(&token)?)?, &deed, 11))
 }
 
-fn ended_by(end: crate::event::Event, deed: &Deed, signal: i32) -> Result {
+fn ended_by(end: &Event, deed: &Deed, signal: i32) -> Result {
     use std::os::unix::process::ExitStatusExt;
     if deed.end() != (None, Some(signal)) {
         return wrong(format!("the process ended with {}", deed.status));
@@ -119,7 +120,7 @@ fn a_process_is_described_before_its_end_is_told(stage: &Stage) -> Result<Check>
         for token in tokens {
             let exec = run.exec(&token)?;
             let end = run.end_of(&exec)?;
-            let place = |event: &crate::event::Event| event.number("metadata.sequence");
+            let place = |event: &Event| event.number("metadata.sequence");
             if place(&exec)? >= place(&end)? {
                 return end
                     .refuse(&format!("its exec stands behind it, at {}", exec.at("metadata.sequence")));

@@ -5,9 +5,10 @@ use std::io::{Read, Write};
 use std::process::{Command, Stdio};
 
 use rustix::process::Signal;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::agent::{Agent, Room};
+use crate::event::at;
 use crate::program::Behaviour;
 use crate::stage::{Deed, Stage};
 use crate::suite::Case;
@@ -50,16 +51,17 @@ fn status(stage: &Stage) -> Result<String> {
     let room = Room::new(stage)?;
     is(&ask(stage, &room, "status", &[])?, 1)?;
     let agent = Agent::start_in(stage, room.clone(), &json!({}), &[])?;
-    agent
-        .await_health("a document", |health| health["state"] == "running" || health["state"] == "degraded")?;
+    agent.await_health("a document", |health| {
+        at(health, "state") == "running" || at(health, "state") == "degraded"
+    })?;
     // What is missing here is another claim's business; 3 says that the agent runs, with less than it should.
     let running = ask(stage, &room, "status", &[])?;
-    let state = if room.health()["state"] == "degraded" { 3 } else { 0 };
+    let state = if at(&room.health(), "state") == "degraded" { 3 } else { 0 };
     is(&running, state)?;
     let json = ask(stage, &room, "status", &["--json"])?;
     is(&json, state)?;
-    let document: serde_json::Value = serde_json::from_str(&json.said).doing("status --json")?;
-    if document["pid"] != agent.pid() || document["hooks"].as_array().is_none_or(Vec::is_empty) {
+    let document: Value = serde_json::from_str(&json.said).doing("status --json")?;
+    if at(&document, "pid") != agent.pid() || at(&document, "hooks").as_array().is_none_or(Vec::is_empty) {
         return wrong(format!("the document does not tell of the agent {}: {document}", agent.pid()));
     }
     wholeness::check(&agent.stop()?, Expect::All)?;
@@ -72,7 +74,7 @@ fn self_test(stage: &Stage) -> Result<String> {
     is(&ask(stage, &room, "self-test", &[])?, 0)?;
     let json = ask(stage, &room, "self-test", &["--json"])?;
     is(&json, 0)?;
-    let told: serde_json::Value = serde_json::from_str(&json.said).doing("self-test --json")?;
+    let told: Value = serde_json::from_str(&json.said).doing("self-test --json")?;
     if told.is_object() { Ok(String::new()) } else { wrong(format!("no object: {told}")) }
 }
 
@@ -105,8 +107,7 @@ fn torn_line(stage: &Stage) -> Result<String> {
     let run = agent.stop()?;
     run.exec(&before)?;
     run.exec(&after)?;
-    let faulty =
-        run.lines().filter(|line| serde_json::from_slice::<serde_json::Value>(line).is_err()).count();
+    let faulty = run.lines().filter(|line| serde_json::from_slice::<Value>(line).is_err()).count();
     let starts = run.holding("\"type_uid\":600203").len();
     if faulty <= 1 && starts == 2 {
         return Ok(format!("{faulty} torn lines are left"));
@@ -143,13 +144,13 @@ fn closed_pipe(stage: &Stage) -> Result<String> {
     }
     // What standard output did not take was not handed to every sink.
     wholeness::check(&run, Expect::Part)?;
-    let complaint = run.health["sinks"].to_string();
-    if run.health.pointer("/sinks").and_then(|sinks| sinks.as_array()).is_some_and(|sinks| {
-        sinks.iter().any(|sink| sink["dropped"].as_u64() > Some(0) && sink["last_error"].is_string())
-    }) {
+    let sinks = run.health("sinks");
+    let tells_of_it =
+        |sink: &Value| at(sink, "dropped").as_u64() > Some(0) && at(sink, "last_error").is_string();
+    if sinks.as_array().is_some_and(|sinks| sinks.iter().any(tells_of_it)) {
         return Ok(String::new());
     }
-    wrong(format!("no sink tells of the loss: {complaint}"))
+    wrong(format!("no sink tells of the loss: {sinks}"))
 }
 
 fn no_standard_output(stage: &Stage) -> Result<String> {

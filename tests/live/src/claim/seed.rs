@@ -8,6 +8,7 @@ use serde_json::json;
 
 use crate::agent::Agent;
 use crate::cgroup;
+use crate::event::at;
 use crate::program::Behaviour;
 use crate::stage::Stage;
 use crate::suite::Case;
@@ -110,10 +111,7 @@ fn known_with_path(stage: &Stage) -> Result<String> {
 fn seeded(stage: &Stage) -> Result<Agent<'_>> {
     let agent = Agent::start(stage, &json!({}))?;
     agent.await_health("the processes that were there before", |health| {
-        health
-            .pointer("/process_table/entries")
-            .and_then(serde_json::Value::as_u64)
-            .is_some_and(|count| count >= 3)
+        at(health, "process_table.entries").as_u64().is_some_and(|count| count >= 3)
     })?;
     Ok(agent)
 }

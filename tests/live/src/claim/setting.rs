@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use crate::agent::{Agent, Room};
+use crate::event::at;
 use crate::program::{Behaviour, put};
 use crate::recording::Recording;
 use crate::stage::Stage;
@@ -20,8 +21,8 @@ pub const CASES: &[Case] = &[
     Case::Alone("limits_are_in_force_and_read_back", limits_in_force),
 ];
 
-fn of(run: &Recording, pointer: &str) -> u64 {
-    run.health.pointer(pointer).and_then(serde_json::Value::as_u64).unwrap_or(0)
+fn left_out(run: &Recording, kind: &str, reason: &str) -> u64 {
+    run.count(kind, &format!("filtered.{reason}"))
 }
 
 fn forks_are_left_out(stage: &Stage) -> Result<String> {
@@ -34,12 +35,11 @@ fn forks_are_left_out(stage: &Stage) -> Result<String> {
     if !run.forks_of(child).is_empty() || !run.exits_of(child).is_empty() {
         return wrong(format!("the process {child}, which was only forked, is told"));
     }
-    let (forks, exits) =
-        (of(&run, "/losses/fork/filtered/disabled"), of(&run, "/losses/exit/filtered/fork_only"));
+    let (forks, exits) = (left_out(&run, "fork", "disabled"), left_out(&run, "exit", "fork_only"));
     if forks >= 2 && exits >= 1 {
         return Ok(format!("{forks} forks and {exits} ends"));
     }
-    wrong(format!("{forks} forks and {exits} ends are counted as left out: {}", run.health["losses"]))
+    wrong(format!("{forks} forks and {exits} ends are counted as left out: {}", run.health("losses")))
 }
 
 fn switched_off(stage: &Stage) -> Result<String> {
@@ -55,11 +55,11 @@ fn switched_off(stage: &Stage) -> Result<String> {
         return event.refuse("this is written, though it is switched off");
     }
     let written = run.lines().count();
-    let left_out = [of(&run, "/losses/exec/filtered/disabled"), of(&run, "/losses/exit/filtered/disabled")];
+    let left_out = ["exec", "exit"].map(|kind| left_out(&run, kind, "disabled"));
     if left_out.iter().all(|count| *count >= 2) {
         return Ok(format!("{written} events, {left_out:?} left out"));
     }
-    wrong(format!("{left_out:?} execs and ends are counted as left out: {}", run.health["losses"]))
+    wrong(format!("{left_out:?} execs and ends are counted as left out: {}", run.health("losses")))
 }
 
 fn without_hashing(stage: &Stage) -> Result<String> {
@@ -129,30 +129,29 @@ fn limits_in_force(stage: &Stage) -> Result<String> {
     let limits =
         json!({"limits": {"enabled": true, "cpu_permille": 700, "memory_max_bytes": MEMORY, "pids_max": 48}});
     let agent = Agent::start_in(stage, room, &limits, &[])?;
-    let health = agent.await_health("limits in the health document", |health| {
-        health.pointer("/limits/mode").is_some_and(|mode| mode.is_string())
-    })?;
+    let health = agent
+        .await_health("limits in the health document", |health| at(health, "limits.mode").is_string())?;
     let memberships =
         std::fs::read_to_string(format!("/proc/{}/cgroup", agent.pid())).doing("the agent's cgroup")?;
     let run = agent.stop()?;
     wholeness::check(&run, Expect::All)?;
-    let limits = &health["limits"];
-    if limits["enforced"] != true {
-        return not_here(format!("this machine does not enforce them: {}", limits["problems"]));
+    let limits = at(&health, "limits");
+    if at(limits, "enforced") != true {
+        return not_here(format!("this machine does not enforce them: {}", at(limits, "problems")));
     }
-    let in_force = &limits["in_force"];
-    if in_force["memory_max_bytes"] != MEMORY || in_force["pids_max"] != 48 {
+    let in_force = at(limits, "in_force");
+    if at(in_force, "memory_max_bytes") != MEMORY || at(in_force, "pids_max") != 48 {
         return wrong(format!("in force is {in_force}"));
     }
-    let share = |name: &str| in_force[name].as_f64().unwrap_or(0.0);
+    let share = |name: &str| at(in_force, name).as_f64().unwrap_or(0.0);
     if (share("cpu_quota_us") / share("cpu_period_us") - 0.7).abs() > 0.01 {
         return wrong(format!("in force is {in_force}"));
     }
-    let paths = limits["cgroups"].as_object().cloned().unwrap_or_default();
+    let paths = at(limits, "cgroups").as_object().cloned().unwrap_or_default();
     for path in paths.values().filter_map(|path| path.as_str()) {
         if !memberships.lines().any(|line| line.ends_with(path)) {
             return wrong(format!("the agent is not in {path}: {memberships}"));
         }
     }
-    Ok(format!("{} in {}", limits["mode"], limits["cgroups"]))
+    Ok(format!("{} in {}", at(limits, "mode"), at(limits, "cgroups")))
 }

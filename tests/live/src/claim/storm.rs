@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Instant;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::agent::Agent;
 use crate::program::{Behaviour, Program};
@@ -94,8 +94,8 @@ fn complete(stage: &Stage) -> Result<String> {
     wholeness::check(&run, Expect::All)?;
     let found = storm.found(&run)?;
     if found.len() as u64 != storm.all() {
-        let lost = (run.count("exec", "lost_ring"), run.health["losses"]["exec"].clone());
-        return wrong(format!("{} of {} are there; lost: {lost:?}", found.len(), storm.all()));
+        let lost = run.health("losses.exec");
+        return wrong(format!("{} of {} are there; lost: {lost}", found.len(), storm.all()));
     }
     let mut roads = BTreeMap::<String, u32>::new();
     for (_, token) in &storm.workers {
@@ -112,7 +112,7 @@ fn complete(stage: &Stage) -> Result<String> {
 /// What is missing must be counted as lost; gives the share.
 fn explained(storm: &Storm, run: &Recording) -> Result<String> {
     let missing = storm.all() - storm.found(run)?.len() as u64;
-    let losses = &run.health["losses"]["exec"];
+    let losses = run.health("losses.exec");
     let given_up = ["shed", "dropped"].map(|map| crate::equation::sum(losses.get(map))).iter().sum::<u64>();
     let lost = run.count("exec", "lost_ring") + run.count("exec", "missed_by_kernel") + given_up;
     if missing > lost {
@@ -164,12 +164,12 @@ fn flood(stage: &Stage) -> Result<String> {
     run.exec(&later)?.is_of(&tool.sha256)?;
     storm.found(&run)?;
     let (all, lost) = (run.count("exec", "attempted"), run.count("exec", "lost_ring"));
-    let shed = crate::equation::sum(run.health.pointer("/losses/exec/shed"));
+    let shed = crate::equation::sum(Some(run.health("losses.exec.shed")));
     let said = format!("of {all} execs {lost} were lost in the ring, {shed} shed");
     if all < storm.all() {
         return wrong(format!("{said}: fewer than the {} that there were", storm.all()));
     }
-    let peak = run.health.pointer("/usage/memory_peak_bytes").and_then(Value::as_u64);
+    let peak = run.health("usage.memory_peak_bytes").as_u64();
     let peak = peak.map_or_else(|| "unknown".to_owned(), |bytes| format!("{} MiB", bytes >> 20));
     Ok(format!("{said}; memory at peak {peak}"))
 }

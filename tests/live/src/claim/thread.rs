@@ -90,7 +90,7 @@ fn two_threads_that_end_at_once_are_one_end(stage: &Stage) -> Result<Check> {
         for pid in pids {
             run.exit_of(pid)?;
         }
-        let twice = run.health.pointer("/losses/exit/filtered/duplicate").cloned().unwrap_or_default();
+        let twice = run.count("exit", "filtered.duplicate");
         Ok(format!("{count} processes; {twice} ends were seen twice by the kernel side"))
     }))
 }
