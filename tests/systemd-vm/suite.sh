@@ -64,6 +64,11 @@ agent_is_in_the_delegated_cgroup() {
     [[ $(agent_cgroup) == "$group"* ]] || say "agent is in $(agent_cgroup), the service in $group"
 }
 
+# A unit option that gives it a mount namespace would hide the mounts of containers that start later.
+agent_sees_the_mounts_of_the_host() {
+    [[ $(readlink "/proc/$(main_pid)/ns/mnt") == "$(readlink /proc/1/ns/mnt)" ]] || say "it has a mount namespace of its own"
+}
+
 limits_are_set() {
     local file
     for file in memory.max memory.high cpu.max pids.max; do
@@ -166,7 +171,8 @@ status_of_a_stopped_agent_is_not_0() {
 }
 
 passed=0 failed=0
-for check in service_becomes_active agent_is_in_the_delegated_cgroup limits_are_set status_exits_0 \
+for check in service_becomes_active agent_is_in_the_delegated_cgroup agent_sees_the_mounts_of_the_host limits_are_set \
+    status_exits_0 \
     status_reports_the_limits_in_force health_document_is_of_the_running_agent a_command_is_in_the_output \
     every_line_of_the_output_is_json the_first_event_is_the_start a_second_agent_is_refused the_watchdog_is_fed \
     a_killed_agent_is_restarted_and_works a_hung_agent_is_restarted stop_is_clean_and_quick \
@@ -187,7 +193,7 @@ for check in service_becomes_active agent_is_in_the_delegated_cgroup limits_are_
 done
 if ((failed > 0)); then
     echo "the service's journal:"
-    journalctl --unit="$unit" --output=short-monotonic --no-pager --lines=60
+    journalctl --unit="$unit" --output=cat --no-pager --lines=60
 fi
 echo "$passed passed, $failed failed"
 ((failed == 0))
