@@ -5,6 +5,7 @@ mod error_text;
 mod event;
 mod exit_code;
 mod kernel;
+mod memory_copy;
 mod process;
 mod record;
 mod sensor;

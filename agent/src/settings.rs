@@ -257,7 +257,9 @@ impl Loaded {
     pub fn read(named: Option<&Path>) -> Result<Self, SettingsError> {
         let path = named.unwrap_or_else(|| Path::new(DEFAULT_PATH));
         let bytes = match read_capped(path) {
-            Err(SettingsError::Read { source, .. }) if named.is_none() && source.kind() == io::ErrorKind::NotFound => {
+            Err(SettingsError::Read { source, .. })
+                if named.is_none() && source.kind() == io::ErrorKind::NotFound =>
+            {
                 return Ok(Self { settings: Settings::default(), path: None, sha256: None });
             }
             other => other?,
@@ -298,7 +300,11 @@ pub fn parse(path: &Path, bytes: &[u8]) -> Result<Settings, SettingsError> {
     let settings: Settings = serde_path_to_error::deserialize(&mut json)
         .map_err(|error| shape(error.path().to_string(), error.into_inner().to_string()))?;
     json.end().map_err(|error| shape("end of file".to_owned(), error.to_string()))?;
-    check(&settings).map_err(|(key, message)| SettingsError::Value { path: path.to_owned(), key, message })?;
+    check(&settings).map_err(|(key, message)| SettingsError::Value {
+        path: path.to_owned(),
+        key,
+        message,
+    })?;
     Ok(settings)
 }
 
@@ -321,7 +327,8 @@ fn check(settings: &Settings) -> Result<(), (&'static str, String)> {
     within("limits.cpu_permille", u64::from(settings.limits.cpu_permille), 10, 1_000_000)?;
     within("limits.cpu_period_ms", u64::from(settings.limits.cpu_period_ms), 1, 1000)?;
     if u64::from(settings.limits.cpu_permille) * u64::from(settings.limits.cpu_period_ms) < 1000 {
-        let message = "its share of limits.cpu_period_ms is below the kernel's least, 1 ms: raise one of them";
+        let message =
+            "its share of limits.cpu_period_ms is below the kernel's least, 1 ms: raise one of them";
         return Err(("limits.cpu_permille", message.to_owned()));
     }
     within("limits.memory_max_bytes", settings.limits.memory_max_bytes, 24 * MIB, 1 << 40)?;
@@ -342,7 +349,12 @@ fn check(settings: &Settings) -> Result<(), (&'static str, String)> {
         return Err(("ring.bytes", "the ring may take at most half of limits.memory_max_bytes".to_owned()));
     }
     within("ring.coalesce_ms", u64::from(settings.ring.coalesce_ms), 1, 1000)?;
-    within("process_table.max_bytes", settings.process_table.max_bytes, 256 * 1024, settings.limits.memory_max_bytes / 2)?;
+    within(
+        "process_table.max_bytes",
+        settings.process_table.max_bytes,
+        256 * 1024,
+        settings.limits.memory_max_bytes / 2,
+    )?;
     within("health.interval_s", u64::from(settings.health.interval_s), 1, 3600)?;
     within("health.report_interval_s", u64::from(settings.health.report_interval_s), 1, 86_400)?;
     within("health.canary_interval_s", u64::from(settings.health.canary_interval_s), 1, 86_400)?;
@@ -391,13 +403,18 @@ mod tests {
     #[test]
     fn an_unknown_key_is_refused_by_its_path() {
         let message = refused(r#"{"limits": {"cpu_permile": 100}}"#);
-        assert!(message.starts_with("linnet.json: limits.cpu_permile: unknown field `cpu_permile`"), "{message}");
+        assert!(
+            message.starts_with("linnet.json: limits.cpu_permile: unknown field `cpu_permile`"),
+            "{message}"
+        );
         assert!(message.contains("cpu_permille"), "{message}");
     }
 
     #[test]
     fn a_wrong_type_a_second_value_and_a_repeated_key_are_refused_by_their_path() {
-        assert!(refused(r#"{"output": {"file": {"keep": "four"}}}"#).contains("output.file.keep: invalid type"));
+        assert!(
+            refused(r#"{"output": {"file": {"keep": "four"}}}"#).contains("output.file.keep: invalid type")
+        );
         assert!(refused("{} {}").contains("end of file"));
         assert!(refused(r#"{"argv_max_bytes": 100, "argv_max_bytes": 200}"#).contains("duplicate field"));
         assert!(refused("").contains("EOF"));
@@ -405,7 +422,10 @@ mod tests {
 
     #[test]
     fn values_out_of_bounds_name_the_key_and_the_bounds() {
-        assert_eq!(refused(r#"{"ring": {"bytes": 100000}}"#), "linnet.json: ring.bytes: 100000 is not a power of two");
+        assert_eq!(
+            refused(r#"{"ring": {"bytes": 100000}}"#),
+            "linnet.json: ring.bytes: 100000 is not a power of two"
+        );
         assert_eq!(
             refused(r#"{"argv_max_bytes": 9000}"#),
             "linnet.json: argv_max_bytes: 9000 is outside 64 to 8192"

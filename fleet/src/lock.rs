@@ -5,9 +5,9 @@
 //! a new file while the first still holds the old one. The holder's pid stands in the file for people and messages;
 //! nothing is decided by it.
 
-use std::fs::{Permissions, DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{PermissionsExt, DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 

@@ -152,7 +152,14 @@ impl Worker {
                 let ripe_at = now + ripeness(file.seen.ctime);
                 let mut desk = lock(&self.shared.desk);
                 let rate_until = arrival.arrived + desk.rate_wait();
-                return desk.add_opened(Opened { ticket: arrival.ticket, key, file, ripe_at, rate_until, again });
+                return desk.add_opened(Opened {
+                    ticket: arrival.ticket,
+                    key,
+                    file,
+                    ripe_at,
+                    rate_until,
+                    again,
+                });
             }
         };
         self.finish(arrival.ticket, key, missing);

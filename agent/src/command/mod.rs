@@ -19,7 +19,12 @@ use crate::{
 
 /// A lean Linux endpoint sensor.
 #[derive(Debug, Parser)]
-#[command(name = "linnet-agent", version, about = "A lean Linux endpoint sensor", disable_help_subcommand = true)]
+#[command(
+    name = "linnet-agent",
+    version,
+    about = "A lean Linux endpoint sensor",
+    disable_help_subcommand = true
+)]
 pub struct Arguments {
     #[command(subcommand)]
     command: Command,

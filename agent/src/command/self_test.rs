@@ -89,7 +89,9 @@ fn report(programs: &Programs, seen: [bool; KINDS as usize], load_ms: u128, even
         match (&hook.refused, seen) {
             (Some(error), _) => println!("FAILED  {name}: the kernel refuses {}: {error}", hook.tracepoint),
             (None, true) => println!("ok      {name}: {} attached, own event seen", hook.tracepoint),
-            (None, false) => println!("FAILED  {name}: {} attached, but the own event did not come", hook.tracepoint),
+            (None, false) => {
+                println!("FAILED  {name}: {} attached, but the own event did not come", hook.tracepoint)
+            }
         }
     }
     println!("loaded in {load_ms} ms, own events seen after {event_ms} ms");

@@ -42,7 +42,10 @@ fn verdict(health: &Health, holder: Option<u32>, settings: &Settings) -> (u8, St
     }
     let stale = i64::from(settings.health.interval_s) * i64::from(STALE_INTERVALS);
     if age.as_secs() > stale {
-        return (exit_code::ERROR, format!("pid {} holds the lock but has said nothing for {} s", health.pid, age.as_secs()));
+        return (
+            exit_code::ERROR,
+            format!("pid {} holds the lock but has said nothing for {} s", health.pid, age.as_secs()),
+        );
     }
     match health.state {
         State::Running => (exit_code::OK, "running".to_owned()),
@@ -61,7 +64,11 @@ fn sanitised_lines(text: &str) -> String {
 
 fn describe(health: &Health, verdict: &str) -> String {
     let mut out = String::new();
-    let _ = writeln!(out, "linnet-agent {}: {verdict} (pid {}, kernel {})", health.version, health.pid, health.kernel_release);
+    let _ = writeln!(
+        out,
+        "linnet-agent {}: {verdict} (pid {}, kernel {})",
+        health.version, health.pid, health.kernel_release
+    );
     for reason in &health.degraded {
         let _ = writeln!(out, "  ! {reason}");
     }
@@ -74,8 +81,19 @@ fn describe(health: &Health, verdict: &str) -> String {
     describe_limits(health, &mut out);
     describe_losses(health, &mut out);
     for sink in &health.sinks {
-        let _ = write!(out, "sink     {}: {} events, {}, dropped {}", sink.name, sink.written_events, size(sink.written_bytes), sink.dropped);
-        let _ = writeln!(out, "{}", sink.last_error.as_ref().map_or_else(String::new, |error| format!(" ({error})")));
+        let _ = write!(
+            out,
+            "sink     {}: {} events, {}, dropped {}",
+            sink.name,
+            sink.written_events,
+            size(sink.written_bytes),
+            sink.dropped
+        );
+        let _ = writeln!(
+            out,
+            "{}",
+            sink.last_error.as_ref().map_or_else(String::new, |error| format!(" ({error})"))
+        );
     }
     let table = &health.process_table;
     let _ = writeln!(
@@ -109,7 +127,9 @@ fn describe_limits(health: &Health, out: &mut String) {
         (Some(quota), Some(period)) if period > 0 => format!("{} % of a core", quota * 100 / period),
         _ => "cpu unlimited".to_owned(),
     };
-    let memory = force.memory_max_bytes.map_or_else(|| "memory unlimited".to_owned(), |bytes| format!("{} memory", size(bytes)));
+    let memory = force
+        .memory_max_bytes
+        .map_or_else(|| "memory unlimited".to_owned(), |bytes| format!("{} memory", size(bytes)));
     let pids = force.pids_max.map_or_else(|| "pids unlimited".to_owned(), |most| format!("{most} pids"));
     let enforced = if limits.enforced { "enforced" } else { "NOT all enforced" };
     let _ = writeln!(out, "limits   {cpu}, {memory}, {pids}: {enforced} (cgroup {})", limits.mode.as_str());
@@ -119,7 +139,8 @@ fn describe_limits(health: &Health, out: &mut String) {
     let usage = &health.usage;
     if let Some(bytes) = usage.memory_bytes {
         let peak = usage.memory_peak_bytes.map_or_else(String::new, |peak| format!(", peak {}", size(peak)));
-        let throttled = usage.throttled_us.map_or_else(String::new, |us| format!(", throttled {} ms", us / 1000));
+        let throttled =
+            usage.throttled_us.map_or_else(String::new, |us| format!(", throttled {} ms", us / 1000));
         let _ = writeln!(out, "usage    {}{peak}{throttled}", size(bytes));
     }
 }
@@ -131,23 +152,25 @@ fn describe_losses(health: &Health, out: &mut String) {
 }
 
 fn equation(losses: &Losses) -> String {
-    let mut text = format!(
-        "attempted {} = received {} + lost {}",
-        losses.attempted, losses.received, losses.lost_ring
-    );
+    let mut text =
+        format!("attempted {} = received {} + lost {}", losses.attempted, losses.received, losses.lost_ring);
     let in_ring = losses.ring_imbalance();
     if in_ring > 0 {
         let _ = write!(text, " + in the ring {in_ring}");
     }
     let _ = write!(text, "; delivered {}", losses.delivered);
-    for (what, reasons) in [("filtered", &losses.filtered), ("shed", &losses.shed), ("dropped", &losses.dropped)] {
+    for (what, reasons) in
+        [("filtered", &losses.filtered), ("shed", &losses.shed), ("dropped", &losses.dropped)]
+    {
         for (reason, count) in reasons {
             let _ = write!(text, ", {what} {count} ({reason})");
         }
     }
-    for (what, count) in
-        [("not understood", losses.decode_errors), ("waiting", losses.waiting), ("missed by the kernel", losses.missed_by_kernel)]
-    {
+    for (what, count) in [
+        ("not understood", losses.decode_errors),
+        ("waiting", losses.waiting),
+        ("missed by the kernel", losses.missed_by_kernel),
+    ] {
         if count > 0 {
             let _ = write!(text, ", {what} {count}");
         }
@@ -170,7 +193,14 @@ mod tests {
 
     #[test]
     fn the_equation_shows_every_place_a_record_can_be() {
-        let mut losses = Losses { attempted: 10, received: 7, lost_ring: 2, delivered: 4, waiting: 1, ..Losses::default() };
+        let mut losses = Losses {
+            attempted: 10,
+            received: 7,
+            lost_ring: 2,
+            delivered: 4,
+            waiting: 1,
+            ..Losses::default()
+        };
         losses.filtered.insert("disabled".to_owned(), 1);
         losses.dropped.insert("disk_full".to_owned(), 1);
         assert_eq!(

@@ -7,13 +7,13 @@ use linnet_fileview::Missing;
 use linnet_ocsf::{
     class::{Base, LaunchKind, ProcessActivity, ProcessEvent, ScriptActivity},
     command::CommandLine,
+    number::{Decimal, DeviceNumber, Hex, Octal, Timespec},
     object::{
-        Actor, Container, File, FileAttributes, FileKind, Fingerprint, LongString, Namespaces, Process, ProcessAttributes,
-        ProcessEntity, Script, ScriptKind, Session,
+        Actor, Container, File, FileAttributes, FileKind, Fingerprint, LongString, Namespaces, Process,
+        ProcessAttributes, ProcessEntity, Script, ScriptKind, Session,
     },
     prelude::Prelude,
     text::Text,
-    number::{Decimal, DeviceNumber, Hex, Octal, Timespec},
 };
 
 use super::{Clock, Outcome};
@@ -116,8 +116,7 @@ pub fn with_launch<R>(
     attributes.euid = (body.euid != body.uid).then_some(body.euid);
     attributes.egid = (body.egid != body.gid).then_some(body.egid);
     attributes.cap_effective = (body.cap_effective != 0).then_some(Hex(body.cap_effective));
-    attributes.cap_permitted =
-        (body.cap_permitted != body.cap_effective).then_some(Hex(body.cap_permitted));
+    attributes.cap_permitted = (body.cap_permitted != body.cap_effective).then_some(Hex(body.cap_permitted));
     attributes.cap_inheritable = (body.cap_inheritable != 0).then_some(Hex(body.cap_inheritable));
     attributes.sid = (body.session != 0).then_some(body.session);
     attributes.namespaces = Some(namespaces(body));
@@ -126,7 +125,8 @@ pub fn with_launch<R>(
         (!is_script && !filename.text.is_empty() && filename.text != exe_text.text).then_some(&filename.text);
     attributes.script = is_script.then_some(&script_text.text);
     attributes.interpreter = (!interpreter.text.is_empty()).then_some(&interpreter.text);
-    attributes.cgroup = context.cgroup.container.is_none().then_some(&*context.cgroup.path).filter(|path| *path != "/");
+    attributes.cgroup =
+        context.cgroup.container.is_none().then_some(&*context.cgroup.path).filter(|path| *path != "/");
     attributes.set_uid = body.exe.mode & S_ISUID != 0 && body.euid == body.exe.uid && body.euid != body.uid;
     attributes.set_gid = body.exe.mode & S_ISGID != 0 && body.egid == body.exe.gid && body.egid != body.gid;
     attributes.secure_exec = body.flags & EXEC_FLAG_SECURE != 0;
@@ -195,8 +195,10 @@ pub fn with_script<R>(
     let hashes: &[Fingerprint<'_>] = fingerprint.as_ref().map_or(&[], |list| list);
     let content = outcome.facts().and_then(|facts| facts.content.as_deref());
     // The schema demands content; where there is none it is empty, its true size says so, and hash_missing says why.
-    let content_text = content
-        .map_or_else(|| LongString::new(&[], body.script.size), |content| LongString::new(&content.bytes, content.true_len));
+    let content_text = content.map_or_else(
+        || LongString::new(&[], body.script.size),
+        |content| LongString::new(&content.bytes, content.true_len),
+    );
     let kind = content.map_or(ScriptKind::Unknown, |content| ScriptKind::of_content(&content.bytes));
     let kind = if kind == ScriptKind::Unknown { ScriptKind::of_interpreter(&interpreter.text) } else { kind };
     let actor = Process {
@@ -292,15 +294,13 @@ pub fn is_memfd(path: &Path<'_>, facts: &FileFacts) -> bool {
         && path.leaf().is_some_and(|name| name.starts_with(b"memfd:"))
 }
 
-fn file<'a>(
-    path: &Path<'_>,
-    facts: &FileFacts,
-    text: &'a Text<'_>,
-    outcome: &Outcome,
-) -> File<'a> {
+fn file<'a>(path: &Path<'_>, facts: &FileFacts, text: &'a Text<'_>, outcome: &Outcome) -> File<'a> {
     let memfd = is_memfd(path, facts);
     let attributes = FileAttributes {
-        dev: Some(DeviceNumber { major: facts.dev >> MINOR_BITS, minor: facts.dev & ((1 << MINOR_BITS) - 1) }),
+        dev: Some(DeviceNumber {
+            major: facts.dev >> MINOR_BITS,
+            minor: facts.dev & ((1 << MINOR_BITS) - 1),
+        }),
         ctime: Some(Timespec { sec: facts.ctime_sec, nsec: facts.ctime_nsec }),
         mode: Some(Octal(facts.mode)),
         gid: Some(facts.gid),

@@ -31,13 +31,17 @@ mod tests {
 
     #[test]
     fn the_first_preferred_controller_on_v1_is_taken() {
-        let table = "#subsys_name\thierarchy\tnum_cgroups\tenabled\ncpu\t1\t1\t1\nmemory\t4\t39\t1\npids\t0\t1\t1\n";
+        let table =
+            "#subsys_name\thierarchy\tnum_cgroups\tenabled\ncpu\t1\t1\t1\nmemory\t4\t39\t1\npids\t0\t1\t1\n";
         assert_eq!(parse(table), Some("memory"));
     }
 
     #[test]
     fn a_unified_machine_has_none() {
-        assert_eq!(parse("#subsys_name\thierarchy\tnum_cgroups\tenabled\ncpu\t0\t1\t1\nmemory\t0\t1\t1\n"), None);
+        assert_eq!(
+            parse("#subsys_name\thierarchy\tnum_cgroups\tenabled\ncpu\t0\t1\t1\nmemory\t0\t1\t1\n"),
+            None
+        );
         assert_eq!(parse(""), None);
         assert_eq!(parse("pids\tx\nmemory"), None);
     }

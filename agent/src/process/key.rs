@@ -94,6 +94,9 @@ mod tests {
     fn a_uid_names_boot_pid_and_start() {
         let boot = BootTag::new("9F3C1A2B-4d5e-6f70-8192-a3b4c5d6e7f8\n");
         assert_eq!(boot.uid(Key { pid: 255, start_ticks: 16 }).to_string(), "9f3c1a2b-ff-10");
-        assert_eq!(boot.uid(Key { pid: 0, start_ticks: u64::MAX }).to_string(), "9f3c1a2b-0-ffffffffffffffff");
+        assert_eq!(
+            boot.uid(Key { pid: 0, start_ticks: u64::MAX }).to_string(),
+            "9f3c1a2b-0-ffffffffffffffff"
+        );
     }
 }

@@ -93,14 +93,16 @@ fn cgroup_path<'t>(table: &'t [u8], v1_controller: Option<&str>) -> &'t [u8] {
     let mut v2: &[u8] = b"/";
     for line in table.split(|&byte| byte == b'\n') {
         let mut fields = line.splitn(3, |&byte| byte == b':');
-        let (Some(hierarchy), Some(controllers), Some(path)) = (fields.next(), fields.next(), fields.next()) else {
+        let (Some(hierarchy), Some(controllers), Some(path)) = (fields.next(), fields.next(), fields.next())
+        else {
             continue;
         };
         if hierarchy == b"0" {
             v2 = path;
         } else if path != b"/"
-            && v1_controller
-                .is_some_and(|wanted| controllers.split(|&byte| byte == b',').any(|one| one == wanted.as_bytes()))
+            && v1_controller.is_some_and(|wanted| {
+                controllers.split(|&byte| byte == b',').any(|one| one == wanted.as_bytes())
+            })
         {
             return path;
         }

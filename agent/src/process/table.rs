@@ -71,7 +71,13 @@ pub enum Origin {
 }
 
 impl Process {
-    fn new(key: Key, image: Rc<Image>, cgroup: Rc<Cgroup>, ancestors: Rc<[Ancestor]>, origin: Origin) -> Self {
+    fn new(
+        key: Key,
+        image: Rc<Image>,
+        cgroup: Rc<Cgroup>,
+        ancestors: Rc<[Ancestor]>,
+        origin: Origin,
+    ) -> Self {
         Self { key, image, cgroup, ancestors, exec_count: 0, origin, for_children: None, ended_ns: None }
     }
 
@@ -192,11 +198,13 @@ impl Table {
 
     /// A process took a new image. Gives its entry, made from the record alone when its fork was lost.
     pub fn exec(&mut self, key: Key, parent: Key, image: Rc<Image>, cgroup: Rc<Cgroup>) -> Option<&Process> {
-        let reparented = |process: &Process| process.ancestors.first().is_some_and(|first| first.key != parent);
+        let reparented =
+            |process: &Process| process.ancestors.first().is_some_and(|first| first.key != parent);
         if self.processes.get(&key).is_none_or(reparented) {
             let ancestors = self.ancestors_below(parent);
             let exec_count = self.processes.get(&key).map_or(0, |process| process.exec_count);
-            let mut process = Process::new(key, Rc::clone(&image), Rc::clone(&cgroup), ancestors, Origin::Executed);
+            let mut process =
+                Process::new(key, Rc::clone(&image), Rc::clone(&cgroup), ancestors, Origin::Executed);
             process.exec_count = exec_count;
             self.insert(process);
         }

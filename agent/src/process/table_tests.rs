@@ -61,14 +61,20 @@ fn a_pid_used_again_is_another_process() {
     table.exec(second, key(1), image("new"), host()).unwrap();
     table.exit(first, 1);
     assert_eq!(&*table.get(second).unwrap().image.name, "new");
-    assert_eq!(table.exit(second, 2), End::Known { image: image("new"), cgroup: host(), origin: Origin::Executed });
+    assert_eq!(
+        table.exit(second, 2),
+        End::Known { image: image("new"), cgroup: host(), origin: Origin::Executed }
+    );
 }
 
 #[test]
 fn the_end_of_a_process_that_was_there_before_is_known_as_such() {
     let mut table = Table::new(1 << 20);
     table.seed(key(5), key(1), image("old"), host());
-    assert_eq!(table.exit(key(5), 1), End::Known { image: image("old"), cgroup: host(), origin: Origin::Found });
+    assert_eq!(
+        table.exit(key(5), 1),
+        End::Known { image: image("old"), cgroup: host(), origin: Origin::Found }
+    );
 }
 
 #[test]

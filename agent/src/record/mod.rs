@@ -115,7 +115,9 @@ pub fn decode_exec(bytes: &[u8]) -> Result<Exec<'_>, DecodeError> {
     })
 }
 
-fn fixed<T: FromBytes + zerocopy::KnownLayout + zerocopy::Immutable>(bytes: &[u8]) -> Result<(&T, &[u8]), DecodeError> {
+fn fixed<T: FromBytes + zerocopy::KnownLayout + zerocopy::Immutable>(
+    bytes: &[u8],
+) -> Result<(&T, &[u8]), DecodeError> {
     T::ref_from_prefix(bytes).map_err(|_| DecodeError::Short { got: bytes.len(), need: size_of::<T>() })
 }
 
@@ -130,7 +132,8 @@ struct Tail<'r> {
 
 impl<'r> Tail<'r> {
     fn take(&mut self, len: usize) -> Result<&'r [u8], DecodeError> {
-        let short = DecodeError::Short { got: self.record_len, need: self.record_len - self.rest.len() + len };
+        let short =
+            DecodeError::Short { got: self.record_len, need: self.record_len - self.rest.len() + len };
         let (taken, rest) = self.rest.split_at_checked(len).ok_or(short)?;
         self.rest = rest;
         Ok(taken)

@@ -58,7 +58,8 @@ impl<'r> Path<'r> {
 
 /// The names of a list; what follows the last NUL is no name, since the kernel side always writes it.
 fn names(list: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
-    let whole = list.iter().rposition(|&byte| byte == 0).and_then(|last| list.get(..last)).unwrap_or_default();
+    let whole =
+        list.iter().rposition(|&byte| byte == 0).and_then(|last| list.get(..last)).unwrap_or_default();
     // An empty list has no name; an empty slice would split into one.
     (!whole.is_empty()).then(|| whole.split(|&byte| byte == 0)).into_iter().flatten()
 }

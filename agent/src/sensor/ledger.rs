@@ -74,8 +74,10 @@ impl Ledger {
 
     /// It makes no event, on purpose.
     pub fn filtered(&mut self, kind: u16, filter: Filter) {
-        if let Some(slot) =
-            self.accounts.get_mut(usize::from(kind)).and_then(|account| account.filtered.get_mut(filter as usize))
+        if let Some(slot) = self
+            .accounts
+            .get_mut(usize::from(kind))
+            .and_then(|account| account.filtered.get_mut(filter as usize))
         {
             *slot += 1;
         }
@@ -121,7 +123,12 @@ impl Ledger {
 }
 
 fn named<const N: usize>(names: [&str; N], counts: [u64; N]) -> BTreeMap<String, u64> {
-    names.into_iter().zip(counts).filter(|(_, count)| *count > 0).map(|(name, count)| (name.to_owned(), count)).collect()
+    names
+        .into_iter()
+        .zip(counts)
+        .filter(|(_, count)| *count > 0)
+        .map(|(name, count)| (name.to_owned(), count))
+        .collect()
 }
 
 /// Events that are missing from the stream for good: lost in the ring, missed by the kernel, not understood, dropped by the sinks.
@@ -151,7 +158,8 @@ mod tests {
         ledger.undecodable(1);
         ledger.filtered(1, Filter::Canary);
         let counts = KernelCounts { attempted: 7, lost: 2, missed: 1 };
-        let losses = ledger.losses(&[KernelCounts::default(), counts, KernelCounts::default()], &Shared::default());
+        let losses =
+            ledger.losses(&[KernelCounts::default(), counts, KernelCounts::default()], &Shared::default());
         let exec = losses.get("exec").unwrap();
         assert_eq!((exec.waiting, exec.ring_imbalance(), exec.agent_imbalance()), (3, 0, 0));
         assert_eq!(exec.filtered.get("canary"), Some(&1));

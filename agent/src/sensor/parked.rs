@@ -132,7 +132,9 @@ impl ParkingLot {
                 self.by_ticket.entry(*ticket).or_default().push(id);
             }
         }
-        if let Some(before) = self.by_process.insert(parked.context.key, id).and_then(|id| self.parked.get_mut(&id)) {
+        if let Some(before) =
+            self.by_process.insert(parked.context.key, id).and_then(|id| self.parked.get_mut(&id))
+        {
             before.next = Some(id);
             parked.behind = true;
         }
@@ -142,7 +144,9 @@ impl ParkingLot {
 
     /// Holds an exit behind the exec of its process, if that waits.
     pub fn hold(&mut self, key: Key, exit: &Exit) -> bool {
-        let Some(parked) = self.by_process.get(&key).and_then(|id| self.parked.get_mut(id)) else { return false };
+        let Some(parked) = self.by_process.get(&key).and_then(|id| self.parked.get_mut(id)) else {
+            return false;
+        };
         parked.exits.push(*exit);
         true
     }
@@ -309,7 +313,10 @@ mod tests {
     fn a_chain_whose_time_is_over_leaves_whole() {
         let mut lot = lot();
         for ticket in [1, 2] {
-            lot.park(parked(1, Slot::Waiting(Ticket(ticket)), Slot::Settled(Outcome::NoFile)), Instant::now());
+            lot.park(
+                parked(1, Slot::Waiting(Ticket(ticket)), Slot::Settled(Outcome::NoFile)),
+                Instant::now(),
+            );
         }
         assert_eq!(lot.expire(Instant::now() + Duration::from_secs(2)).len(), 2);
         assert!(lot.is_empty() && lot.by_process.is_empty() && lot.by_ticket.is_empty());

@@ -164,7 +164,8 @@ impl Pipeline {
             self.ledger.filtered(KIND_FORK, Filter::Disabled);
         } else if let Some(entry) = self.table.get(key) {
             self.sequence += 1;
-            let frame = Frame { prelude: &self.prelude, clock: self.clock, boot: self.boot, sequence: self.sequence };
+            let frame =
+                Frame { prelude: &self.prelude, clock: self.clock, boot: self.boot, sequence: self.sequence };
             let lines = &mut self.batch.lines;
             let written = with_fork(frame, fork, entry, |event| write_line(lines, event));
             self.count(KIND_FORK, written);
@@ -194,7 +195,9 @@ impl Pipeline {
         };
         let held = self.lot.holds(context.key);
         match (exe, script) {
-            (Slot::Settled(exe), Slot::Settled(script)) if !held => self.write_exec(exec, &context, &exe, &script),
+            (Slot::Settled(exe), Slot::Settled(script)) if !held => {
+                self.write_exec(exec, &context, &exe, &script)
+            }
             (exe, script) if self.lot.has_room() => {
                 self.lot.park(Parked::new(KeptRecord::new(bytes), context, exe, script), Instant::now());
             }
@@ -216,8 +219,8 @@ impl Pipeline {
         let entry = self.table.exec(key, parent, Rc::clone(&image), Rc::clone(&cgroup));
         let (ancestors, exec_count) =
             entry.map_or_else(|| (Rc::from([]), 1), |entry| (Rc::clone(&entry.ancestors), entry.exec_count));
-        let parent_image =
-            parent_image.or_else(|| ancestors.first().map(|first: &crate::process::Ancestor| Rc::clone(&first.image)));
+        let parent_image = parent_image
+            .or_else(|| ancestors.first().map(|first: &crate::process::Ancestor| Rc::clone(&first.image)));
         Context { key, parent, parent_image, image, cgroup, ancestors, exec_count }
     }
 
@@ -286,15 +289,17 @@ impl Pipeline {
             let frame = self.next_frame_number();
             let frame = Frame { prelude: &self.prelude, clock: self.clock, boot: self.boot, sequence: frame };
             let lines = &mut self.batch.lines;
-            written = with_launch(frame, exec, context, exe, &mut self.scratch, |event| write_line(lines, event));
+            written =
+                with_launch(frame, exec, context, exe, &mut self.scratch, |event| write_line(lines, event));
             events += 1;
         }
         if self.events.script && exec.body.script.inode != 0 {
             let frame = self.next_frame_number();
             let frame = Frame { prelude: &self.prelude, clock: self.clock, boot: self.boot, sequence: frame };
             let lines = &mut self.batch.lines;
-            let script =
-                with_script(frame, exec, context, script, &mut self.scratch, |event| write_line(lines, event));
+            let script = with_script(frame, exec, context, script, &mut self.scratch, |event| {
+                write_line(lines, event)
+            });
             written = written.and(script);
             events += 1;
         }

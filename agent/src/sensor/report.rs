@@ -153,7 +153,9 @@ fn degraded(sensor: &Sensor) -> Vec<String> {
     }
     // The last one may still be on its way.
     if sensor.parts.pipeline.canaries.unseen > 1 {
-        reasons.push("the sensor's own test processes are not seen: events are missing, restart the agent".to_owned());
+        reasons.push(
+            "the sensor's own test processes are not seen: events are missing, restart the agent".to_owned(),
+        );
     }
     if sensor.reported.newly_missing > 0 {
         reasons.push(format!(
@@ -186,8 +188,10 @@ fn files(sensor: &Sensor) -> std::collections::BTreeMap<String, u64> {
         ("stuck_threads", counters.stuck),
     ];
     let roads = Road::ALL.into_iter().map(|road| (format!("road_{}", road.as_str()), counters.by_road(road)));
-    let missing =
-        Missing::NAMES.into_iter().zip(counters.missing).map(|(name, count)| (format!("missing_{name}"), count));
+    let missing = Missing::NAMES
+        .into_iter()
+        .zip(counters.missing)
+        .map(|(name, count)| (format!("missing_{name}"), count));
     plain
         .into_iter()
         .map(|(name, count)| (name.to_owned(), count))

@@ -128,7 +128,8 @@ impl Sensor {
                 self.tick(now).await;
                 // The first canary is worth a second look soon: until it is seen, nothing says that the sensor sees.
                 let settled = self.parts.pipeline.canaries.seen > 0;
-                tick_at = now + if settled { self.tick_period() } else { self.tick_period().min(FIRST_TICKS) };
+                tick_at =
+                    now + if settled { self.tick_period() } else { self.tick_period().min(FIRST_TICKS) };
             }
             if self.all_sinks_closed() {
                 log::error!("nobody reads the output any more; stopping");
@@ -226,7 +227,9 @@ impl Sensor {
     fn all_sinks_closed(&self) -> bool {
         let sinks = self.shared.sinks();
         !sinks.is_empty()
-            && sinks.iter().all(|sink| sink.last_error.as_ref().is_some_and(|error| error.contains("closed by its reader")))
+            && sinks.iter().all(|sink| {
+                sink.last_error.as_ref().is_some_and(|error| error.contains("closed by its reader"))
+            })
     }
 
     /// The first line of a run, and readiness.
@@ -236,7 +239,9 @@ impl Sensor {
         let mut line = Vec::new();
         let frame = self.parts.pipeline.frame();
         let message = "the sensor watches this host from now on";
-        if let Err(error) = lifecycle::write_lifecycle(&mut line, frame, LifecycleActivity::Start, message, &details) {
+        if let Err(error) =
+            lifecycle::write_lifecycle(&mut line, frame, LifecycleActivity::Start, message, &details)
+        {
             log::error!("start event: {error}");
         }
         self.parts.pipeline.batch.lines.splice(frame_at..frame_at, line);
@@ -311,7 +316,9 @@ impl Sensor {
         let mut line = Vec::new();
         let frame = self.parts.pipeline.frame();
         let activity = LifecycleActivity::HealthReport;
-        if let Err(error) = lifecycle::write_lifecycle(&mut line, frame, activity, "health of the sensor", &details) {
+        if let Err(error) =
+            lifecycle::write_lifecycle(&mut line, frame, activity, "health of the sensor", &details)
+        {
             log::error!("health report: {error}");
         }
         self.parts.pipeline.batch.lines.append(&mut line);
@@ -359,7 +366,9 @@ impl Sensor {
         let mut line = Vec::new();
         let frame = self.parts.pipeline.frame();
         let message = "the sensor watches this host no more";
-        if let Err(error) = lifecycle::write_lifecycle(&mut line, frame, LifecycleActivity::Stop, message, &details) {
+        if let Err(error) =
+            lifecycle::write_lifecycle(&mut line, frame, LifecycleActivity::Stop, message, &details)
+        {
             log::error!("stop event: {error}");
         }
         self.parts.pipeline.batch.lines.append(&mut line);

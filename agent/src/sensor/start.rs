@@ -106,7 +106,11 @@ pub fn start(loaded: Loaded, extra: Extra) -> Result<Sensor, StartError> {
     let (programs, ring) = load(options)?;
     for hook in &programs.hooks {
         if let Some(refused) = &hook.refused {
-            log::error!("{} events are not seen: the kernel refuses {}: {refused}", hook.event, hook.tracepoint);
+            log::error!(
+                "{} events are not seen: the kernel refuses {}: {refused}",
+                hook.event,
+                hook.tracepoint
+            );
         }
     }
     let host = Host::read();
@@ -123,8 +127,8 @@ pub fn start(loaded: Loaded, extra: Extra) -> Result<Sensor, StartError> {
         own_mnt_ns: own_mnt_ns(),
         lot: ParkingLot::new(wait),
     });
-    let writer =
-        Writer::start(sinks).map_err(|source| StartError::Resources { what: "thread of the sinks", source })?;
+    let writer = Writer::start(sinks)
+        .map_err(|source| StartError::Resources { what: "thread of the sinks", source })?;
     let v1_controller = cgroup_mode::v1_controller().ok().flatten();
     let parts = super::run::Started {
         loaded,
@@ -181,9 +185,7 @@ fn open_sinks(settings: &Settings, mut sinks: Vec<Box<dyn Sink>>) -> Result<Vec<
     Ok(sinks)
 }
 
-fn start_view(
-    settings: &Settings,
-) -> Result<(smol::channel::Receiver<Done>, Arc<FileView>), StartError> {
+fn start_view(settings: &Settings) -> Result<(smol::channel::Receiver<Done>, Arc<FileView>), StartError> {
     let config = Config {
         max_file_bytes: settings.hash.max_file_bytes,
         bytes_per_second: settings.hash.bytes_per_second,
@@ -205,7 +207,5 @@ fn start_view(
 /// Inode number of the agent's mount namespace; 0 where /proc doesn't tell, so that every process counts as of another.
 fn own_mnt_ns() -> u32 {
     let link = std::fs::read_link(Path::new("/proc/self/ns/mnt")).unwrap_or_default();
-    link.to_str()
-        .and_then(|text| text.strip_prefix("mnt:[")?.strip_suffix(']')?.parse().ok())
-        .unwrap_or(0)
+    link.to_str().and_then(|text| text.strip_prefix("mnt:[")?.strip_suffix(']')?.parse().ok()).unwrap_or(0)
 }

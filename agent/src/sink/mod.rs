@@ -42,7 +42,9 @@ impl SinkError {
     pub fn new(what: impl Into<String>, source: io::Error) -> Self {
         let what = what.into();
         match source.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => Self::Full { what },
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+                Self::Full { what }
+            }
             io::ErrorKind::BrokenPipe => Self::Closed { what },
             _ => Self::Io { what, source },
         }

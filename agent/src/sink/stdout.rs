@@ -14,6 +14,8 @@ impl Sink for Stdout {
 
     fn write(&mut self, lines: &[u8]) -> Result<(), SinkError> {
         let mut out = io::stdout().lock();
-        out.write_all(lines).and_then(|()| out.flush()).map_err(|error| SinkError::new("standard output", error))
+        out.write_all(lines)
+            .and_then(|()| out.flush())
+            .map_err(|error| SinkError::new("standard output", error))
     }
 }

@@ -51,7 +51,9 @@ impl Shared {
 
     /// Records of a kind that did not, by reason.
     pub fn dropped(&self, kind: usize) -> [u64; DropReason::ALL.len()] {
-        self.dropped.get(kind).map_or([0; _], |counts| counts.each_ref().map(|count| count.load(Ordering::Acquire)))
+        self.dropped
+            .get(kind)
+            .map_or([0; _], |counts| counts.each_ref().map(|count| count.load(Ordering::Acquire)))
     }
 
     /// When the last batch got out, in milliseconds since the epoch; 0 before the first.
@@ -94,8 +96,10 @@ impl Writer {
         let (queue, batches) = smol::channel::bounded::<Batch>(QUEUE_BATCHES);
         let (give_back, used) = smol::channel::bounded(QUEUE_BATCHES);
         let shared = Arc::new(Shared::default());
-        *shared.sinks.lock().unwrap_or_else(PoisonError::into_inner) =
-            sinks.iter().map(|sink| health::Sink { name: sink.name().to_owned(), ..health::Sink::default() }).collect();
+        *shared.sinks.lock().unwrap_or_else(PoisonError::into_inner) = sinks
+            .iter()
+            .map(|sink| health::Sink { name: sink.name().to_owned(), ..health::Sink::default() })
+            .collect();
         let counts = Arc::clone(&shared);
         let thread = std::thread::Builder::new().name("linnet-sink".to_owned()).spawn(move || {
             let mut sinks: Vec<Slot> = sinks.into_iter().map(|sink| Slot { sink, logged: None }).collect();

@@ -59,7 +59,8 @@ pub extern "C" fn linnet_append_cgroup(kind: u32, start: u32, node: u64) -> u64 
         if position > end {
             break;
         }
-        position = advance(position, append_str(buffer, position, NAME_LEN, pointer(node, offset!(kernfs_name))));
+        position =
+            advance(position, append_str(buffer, position, NAME_LEN, pointer(node, offset!(kernfs_name))));
         node = parent;
     }
     let len = position.wrapping_sub(start) as u16;

@@ -5,8 +5,8 @@
 
 use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
 use linnet_ebpf::{
-    ABSENT, ARGV_MAX, EXEC_FLAG_FD, EXEC_FLAG_SCRIPT, EXEC_FLAG_SECURE, Exec, FileFacts, KIND_EXEC, PATH_CUT, PathSpan,
-    Span, TTY_LEN,
+    ABSENT, ARGV_MAX, EXEC_FLAG_FD, EXEC_FLAG_SCRIPT, EXEC_FLAG_SECURE, Exec, FileFacts, KIND_EXEC, PATH_CUT,
+    PathSpan, Span, TTY_LEN,
 };
 
 use crate::{

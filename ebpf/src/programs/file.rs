@@ -35,7 +35,8 @@ pub fn read_facts(file: u64, facts: &mut FileFacts) {
     facts.uid = read::<u32>(inode, offset!(inode_uid));
     facts.gid = read::<u32>(inode, offset!(inode_gid));
     facts.mode = u32::from(read::<u16>(inode, offset!(inode_mode)));
-    facts.flags = if dentry != 0 && pointer(dentry, offset!(dentry_hash_pprev)) == 0 { FILE_FLAG_UNHASHED } else { 0 };
+    facts.flags =
+        if dentry != 0 && pointer(dentry, offset!(dentry_hash_pprev)) == 0 { FILE_FLAG_UNHASHED } else { 0 };
 }
 
 /// The key under which the agent knows the file.

@@ -39,8 +39,10 @@ fn record(creator: u64, child: u64) {
     fork.creator_pid = task::tgid(creator);
     fork.ns_pid = task::in_namespace(child).0;
     fork.uid = read::<u32>(pointer(child, offset!(task_cred)), offset!(cred_uid));
-    fork.mnt_ns =
-        read::<u32>(pointer(pointer(child, offset!(task_nsproxy)), offset!(nsproxy_mnt_ns)), offset!(mnt_ns_inum));
+    fork.mnt_ns = read::<u32>(
+        pointer(pointer(child, offset!(task_nsproxy)), offset!(nsproxy_mnt_ns)),
+        offset!(mnt_ns_inum),
+    );
     fork.reserved = 0;
     fork.comm = read::<[u8; 16]>(child, offset!(task_comm));
     let end =

@@ -83,7 +83,8 @@ pub extern "C" fn linnet_append_path(kind: u32, start: u32, mnt: u64, dentry: u6
         if position > end {
             break;
         }
-        position = advance(position, append_str(buffer, position, NAME_LEN, pointer(dentry, offset!(dentry_name))));
+        position =
+            advance(position, append_str(buffer, position, NAME_LEN, pointer(dentry, offset!(dentry_name))));
         dentry = parent;
     }
     if !done {
@@ -113,7 +114,8 @@ fn append_bind(buffer: *mut u8, start: Position, root: u64) -> Position {
         if parent == dentry || parent == 0 || position > end {
             break;
         }
-        position = advance(position, append_str(buffer, position, NAME_LEN, pointer(dentry, offset!(dentry_name))));
+        position =
+            advance(position, append_str(buffer, position, NAME_LEN, pointer(dentry, offset!(dentry_name))));
         dentry = parent;
     }
     position

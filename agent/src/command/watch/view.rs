@@ -52,7 +52,9 @@ impl Sink for View {
             }
         }
         let mut out = io::stdout().lock();
-        out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|error| SinkError::new("terminal", error))
+        out.write_all(text.as_bytes())
+            .and_then(|()| out.flush())
+            .map_err(|error| SinkError::new("terminal", error))
     }
 }
 
@@ -98,9 +100,20 @@ impl Line<'_> {
     }
 
     fn end(&self, out: &mut String) {
-        let _ = write!(out, "{} {} {} {}", self.paint(DIM, "exit"), self.place(), self.pid(), self.text("/process/name"));
+        let _ = write!(
+            out,
+            "{} {} {} {}",
+            self.paint(DIM, "exit"),
+            self.place(),
+            self.pid(),
+            self.text("/process/name")
+        );
         let signal = self.number("/process/xattributes/signal");
-        let how = if signal != 0 { format!("signal {signal}") } else { format!("code {}", self.number("/exit_code")) };
+        let how = if signal != 0 {
+            format!("signal {signal}")
+        } else {
+            format!("code {}", self.number("/exit_code"))
+        };
         let failed = signal != 0 || self.number("/exit_code") != 0;
         let _ = write!(out, " {}", self.paint(if failed { YELLOW } else { DIM }, &how));
         let runtime_ms = self.number("/process/xattributes/runtime_ns") / 1_000_000;
@@ -110,7 +123,8 @@ impl Line<'_> {
     fn script(&self, out: &mut String) {
         let size = self.number("/script/file/size");
         let first = self.text("/script/script_content/value");
-        let first = first.lines().find(|line| !line.starts_with("#!") && !line.trim().is_empty()).unwrap_or_default();
+        let first =
+            first.lines().find(|line| !line.starts_with("#!") && !line.trim().is_empty()).unwrap_or_default();
         let _ = write!(
             out,
             "{} {} {} {} {}",
@@ -146,9 +160,13 @@ impl Line<'_> {
     }
 
     fn marks(&self) -> String {
-        let attribute = |name: &str| self.event.pointer(&format!("/process/xattributes/{name}")) == Some(&Value::Bool(true));
+        let attribute = |name: &str| {
+            self.event.pointer(&format!("/process/xattributes/{name}")) == Some(&Value::Bool(true))
+        };
         let mut marks = Vec::new();
-        for (name, mark) in [("set_uid", "set-uid"), ("set_gid", "set-gid"), ("by_descriptor", "by descriptor")] {
+        for (name, mark) in
+            [("set_uid", "set-uid"), ("set_gid", "set-gid"), ("by_descriptor", "by descriptor")]
+        {
             if attribute(name) {
                 marks.push(mark);
             }
@@ -217,7 +235,10 @@ mod tests {
                 "xattributes": {"set_uid": true}
             }
         }));
-        assert!(line.contains("exec 0123456789ab      42 ls -la set-uid  [feedface] ← sh ← containerd-shim\n"), "{line}");
+        assert!(
+            line.contains("exec 0123456789ab      42 ls -la set-uid  [feedface] ← sh ← containerd-shim\n"),
+            "{line}"
+        );
     }
 
     #[test]
@@ -230,7 +251,8 @@ mod tests {
         }));
         assert_eq!(line.matches('\n').count(), 1, "{line}");
         assert!(!line.trim_end().contains(|character: char| character.is_control()), "{line:?}");
-        let script = plain(&json!({"class_uid": 1009, "time": 0, "script": {"script_content": {"value": hostile}}}));
+        let script =
+            plain(&json!({"class_uid": 1009, "time": 0, "script": {"script_content": {"value": hostile}}}));
         assert!(!script.trim_end().contains(|character: char| character.is_control()), "{script:?}");
     }
 }
