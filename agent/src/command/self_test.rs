@@ -90,7 +90,7 @@ fn report(programs: &Programs, seen: [bool; KINDS as usize], load_ms: u128, even
             (Some(error), _) => println!("FAILED  {name}: the kernel refuses {}: {error}", hook.tracepoint),
             (None, true) => println!("ok      {name}: {} attached, own event seen", hook.tracepoint),
             (None, false) => {
-                println!("FAILED  {name}: {} attached, but the own event did not come", hook.tracepoint)
+                println!("FAILED  {name}: {} attached, but the own event did not come", hook.tracepoint);
             }
         }
     }

@@ -24,7 +24,7 @@ pub fn prelude(host: &Host) -> Result<Prelude, LineError> {
         hostname: Some(&host.hostname),
         kind: DeviceKind::Unknown,
         os: Some(Os::linux(os_name, os_version, Some(&host.kernel_release))),
-        boot_time_ms: host.booted_at.map(|at| at.as_millisecond()),
+        boot_time_ms: host.booted_at.map(jiff::Timestamp::as_millisecond),
         boot_uid: boot_id.as_deref(),
     };
     let product = Product {

@@ -213,7 +213,7 @@ mod tests {
     #[test]
     fn a_missing_required_field_is_named() {
         let bytes = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/btf/fixtures/6.18.btf")).unwrap();
-        let cut = linnet_btf::Btf::parse(&bytes).unwrap();
+        let cut = Btf::parse(&bytes).unwrap();
         let found = cut.fields(&[Field { structure: "task_struct", members: &["no_such_member"] }]).unwrap();
         assert_eq!(found, vec![None]);
     }

@@ -184,7 +184,8 @@ impl Pipeline {
         if self.canaries.is_exec(body.pid, self.clock.epoch_ms(body.header.boot_ns)) {
             return self.ledger.filtered(KIND_EXEC, Filter::Canary);
         }
-        if !self.events.exec && !(self.events.script && body.script.inode != 0) {
+        let wanted = self.events.exec || (self.events.script && body.script.inode != 0);
+        if !wanted {
             return self.ledger.filtered(KIND_EXEC, Filter::Disabled);
         }
         let exe = files::executable(&self.view, exec, &context.cgroup);
@@ -196,7 +197,7 @@ impl Pipeline {
         let held = self.lot.holds(context.key);
         match (exe, script) {
             (Slot::Settled(exe), Slot::Settled(script)) if !held => {
-                self.write_exec(exec, &context, &exe, &script)
+                self.write_exec(exec, &context, &exe, &script);
             }
             (exe, script) if self.lot.has_room() => {
                 self.lot.park(Parked::new(KeptRecord::new(bytes), context, exe, script), Instant::now());

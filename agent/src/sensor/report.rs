@@ -23,7 +23,7 @@ pub struct Reported {
 /// Details of the start event: what this kernel and this machine granted.
 pub fn start_details(sensor: &Sensor) -> Value {
     let hooks = hooks(sensor);
-    let limits = sensor.parts.limits.as_ref().map(|limits| limits.limits());
+    let limits = sensor.parts.limits.as_ref().map(linnet_limits::Applied::limits);
     json!({ "hooks": hooks, "limits": limits, "settings_sha256": sensor.parts.loaded.sha256 })
 }
 

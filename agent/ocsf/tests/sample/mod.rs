@@ -194,6 +194,7 @@ pub fn exec_with_everything<R>(prelude: &Prelude, use_it: impl FnOnce(&ProcessAc
                     memfd: true,
                     path_raw: strange.raw,
                     hash_road: Some("proc_exe"),
+                    hash_ctime_moved: true,
                     hash_missing: Some("changed"),
                 }),
                 ..File::at(&strange.text)

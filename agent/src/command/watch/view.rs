@@ -92,7 +92,7 @@ impl Line<'_> {
         }
         let hash: String = self.text("/process/file/hashes/0/value").chars().take(8).collect();
         let hash = if hash.is_empty() { self.text("/process/file/xattributes/hash_missing") } else { hash };
-        let _ = write!(out, "{}", self.paint(DIM, &format!("  [{}]", hash)));
+        let _ = write!(out, "{}", self.paint(DIM, &format!("  [{hash}]")));
         let ancestors = self.ancestors();
         if !ancestors.is_empty() {
             let _ = write!(out, "{}", self.paint(DIM, &format!(" ← {ancestors}")));
