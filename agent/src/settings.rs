@@ -339,7 +339,7 @@ fn check(settings: &Settings) -> Result<(), (&'static str, String)> {
     within("argv_max_bytes", u64::from(settings.argv_max_bytes), 64, u64::from(linnet_ebpf::ARGV_MAX))?;
     within("hash.max_file_bytes", settings.hash.max_file_bytes, 4096, 1 << 40)?;
     within("hash.bytes_per_second", settings.hash.bytes_per_second, 64 * 1024, 1 << 40)?;
-    within("hash.wait_ms", u64::from(settings.hash.wait_ms), 1, 5000)?;
+    within("hash.wait_ms", u64::from(settings.hash.wait_ms), 1, 30_000)?;
     within("script.max_content_bytes", u64::from(settings.script.max_content_bytes), 256, MIB)?;
     within("ring.bytes", u64::from(settings.ring.bytes), 64 * 1024, 1 << 30)?;
     if !settings.ring.bytes.is_power_of_two() {

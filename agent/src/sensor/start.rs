@@ -190,6 +190,7 @@ fn start_view(settings: &Settings) -> Result<(smol::channel::Receiver<Done>, Arc
         max_file_bytes: settings.hash.max_file_bytes,
         bytes_per_second: settings.hash.bytes_per_second,
         burst_bytes: settings.hash.bytes_per_second.saturating_mul(4),
+        deadline: Config::default().deadline.max(Duration::from_millis(u64::from(settings.hash.wait_ms))),
         content_bytes: usize::try_from(settings.script.max_content_bytes).unwrap_or(usize::MAX),
         ..Config::default()
     };
