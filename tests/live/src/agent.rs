@@ -44,7 +44,8 @@ impl Room {
             "output": {"file": {"path": self.events, "max_bytes": 1_u64 << 33, "keep": 1}},
             // A cgroup of its own is a claim of its own; the others are not about a slow agent.
             "limits": {"enabled": false},
-            "hash": {"wait_ms": 30_000},
+            // As long as may be: a slow machine is no reason for a missing hash.
+            "hash": {"wait_ms": 5000},
             "health": {"interval_s": 1, "report_interval_s": 3600, "canary_interval_s": 3600},
             "runtime_dir": self.runtime,
         });

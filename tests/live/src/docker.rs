@@ -190,3 +190,58 @@ fn inside(run: &Recording, facts: &Facts, kind: &str) -> Result<String> {
     }
     if count == 0 { wrong("nothing was run") } else { Ok(format!("{count} execs")) }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const ID: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
+
+    /// What one short-lived container leaves.
+    fn recording(container: &str, sha256: &str) -> String {
+        let exec = json!({"class_uid": 1007, "activity_id": 1, "launch_type_id": 3, "process": {
+            "uid": "u1", "cmd_line": "/bin/busybox true t1",
+            "container": {"uid": container, "runtime": "docker"},
+            "file": {"hashes": [{"value": sha256}], "xattributes": {"hash_road": "proc_exe"}},
+        }});
+        let end = json!({"class_uid": 1007, "activity_id": 2, "process": {
+            "uid": "u1", "container": {"uid": container, "runtime": "docker"},
+        }});
+        let client = json!({"class_uid": 1007, "activity_id": 1, "launch_type_id": 3, "process": {
+            "uid": "u2", "cmd_line": "docker run --detach image /bin/busybox true t1",
+        }});
+        format!("{client}\n{exec}\n{end}\n")
+    }
+
+    fn read(name: &str, recording: &str) -> (Recording, Facts) {
+        let dir = std::env::temp_dir().join(format!("linnet-live-docker-{}-{name}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let (events, facts) = (dir.join("events"), dir.join("facts"));
+        std::fs::write(&events, recording).unwrap();
+        std::fs::write(&facts, format!("program abc\nran short t1 {ID}\n")).unwrap();
+        let read = super::read(&events, &facts, None).unwrap();
+        std::fs::remove_dir_all(&dir).unwrap();
+        read
+    }
+
+    #[test]
+    fn a_right_recording_is_accepted() {
+        let (run, facts) = read("right", &recording(ID, "abc"));
+        assert_eq!(whole_ids(&run, &facts).unwrap(), "1 execs in 1 containers");
+        assert_eq!(hashes(&run, &facts).unwrap(), "1 of 1 right, by {\"proc_exe\": 1}; without: {}");
+        assert_eq!(ends(&run, &facts).unwrap(), "1 ends");
+    }
+
+    #[test]
+    fn a_cut_id_a_wrong_hash_and_a_missing_exec_are_refused() {
+        let (run, facts) = read("cut", &recording(&ID[..12], "abc"));
+        assert!(whole_ids(&run, &facts).is_err() && ends(&run, &facts).is_err());
+        let (run, facts) = read("hash", &recording(ID, "abd"));
+        assert!(hashes(&run, &facts).is_err());
+        let (run, facts) = read("missing", "");
+        assert!(whole_ids(&run, &facts).is_err() && hashes(&run, &facts).is_err());
+        assert!(script(&run, &facts).is_err() && inside(&run, &facts, "exec").is_err());
+    }
+}

@@ -128,3 +128,20 @@ pub fn hold() -> Result {
     say("ready", std::process::id())?;
     std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink()).map(drop).doing("hold")
 }
+
+/// Forks so many children, which all live until standard input closes.
+pub fn crowd(count: u32) -> Result {
+    for number in 0..count {
+        match sys::fork().or_else(|error| not_here(format!("fork number {number}: {error}")))? {
+            // A read of a closed input is as good as an empty one: both say that it is over.
+            Side::Child => {
+                let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
+                sys::exit_group(0)
+            }
+            Side::Parent(_) => {}
+        }
+    }
+    hold()?;
+    while waitpid(None, WaitOptions::empty()).is_ok_and(|child| child.is_some()) {}
+    Ok(())
+}

@@ -41,6 +41,11 @@ pub fn mount_tmpfs(on: &Path) -> Result {
     mount("tmpfs", on, "tmpfs", MountFlags::empty(), c"mode=0755").doing("mount tmpfs")
 }
 
+/// Lets go of a mount and of all below it.
+pub fn unmount_tree(at: &Path) -> Result {
+    unmount(at, UnmountFlags::DETACH).doing("unmount")
+}
+
 pub fn bind(what: &Path, on: &Path) -> Result {
     mount_bind(what, on).doing("bind mount")
 }

@@ -17,6 +17,7 @@ pub const CLAIMS: &[Claim] = claims![
     a_path_that_is_not_utf8_is_kept_as_base64,
     a_very_long_path_is_cut_with_a_mark_and_the_hash_is_right,
     a_program_in_a_deep_directory_has_its_whole_path,
+    an_exec_that_fails_is_not_told,
 ];
 
 fn an_executable_is_told_as_stat_tells_it(stage: &Stage) -> Result<Check> {
@@ -154,4 +155,21 @@ fn a_very_long_path_is_cut_with_a_mark_and_the_hash_is_right(stage: &Stage) -> R
 fn a_program_in_a_deep_directory_has_its_whole_path(stage: &Stage) -> Result<Check> {
     let (tool, token) = below(stage, 15)?;
     check(move |run| run.exec(&token)?.has("process.file.path", tool.text())?.is_of(&tool.sha256).map(drop))
+}
+
+fn an_exec_that_fails_is_not_told(stage: &Stage) -> Result<Check> {
+    let token = stage.token();
+    let path = stage.room()?.join("garbage");
+    crate::program::put(&path, b"\x7fELF, or so it says", 0o755)?;
+    let actor = stage.start_act(&["exec", &path.to_string_lossy(), &token])?;
+    let deed = stage.finish(actor)?;
+    check(move |run| {
+        if deed.status.code() != Some(crate::act::WRONG) {
+            return wrong(format!("the exec of garbage ended with {}", deed.status));
+        }
+        match run.execs_of(deed.pid).as_slice() {
+            [_] => run.exit_of(deed.pid).map(drop),
+            execs => wrong(format!("{} execs are told, where only the actor's own was", execs.len())),
+        }
+    })
 }

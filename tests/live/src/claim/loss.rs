@@ -58,7 +58,8 @@ fn overflow(stage: &Stage) -> Result<String> {
     let reports: Vec<_> =
         run.holding("\"class_uid\":6008").into_iter().filter(crate::event::Event::is_loss).collect();
     let reported: u64 = reports.iter().filter_map(|report| report.at("count").as_u64()).sum();
-    let lost_of_all: u64 = ["fork", "exec", "exit"].iter().map(|kind| run.count(kind, "lost_ring")).sum();
+    let of = |kind| run.count(kind, "lost_ring") + run.count(kind, "missed_by_kernel");
+    let lost_of_all: u64 = ["fork", "exec", "exit"].into_iter().map(of).sum();
     if reported != lost_of_all {
         return wrong(format!("{reported} events are reported as lost, {lost_of_all} are counted"));
     }

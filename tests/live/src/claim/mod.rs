@@ -1,6 +1,7 @@
 //! What is claimed of the agent, one file for each thing it tells of. The name of a function is the claim.
 
 mod arguments;
+mod bound;
 mod container;
 mod credentials;
 mod disk;
@@ -49,8 +50,16 @@ const GROUPS: [Group; 2] = [
     },
 ];
 
-const ALONE: [&[Case]; 7] =
-    [seed::CASES, setting::CASES, refusal::CASES, operation::CASES, disk::CASES, loss::CASES, storm::CASES];
+const ALONE: [&[Case]; 8] = [
+    seed::CASES,
+    setting::CASES,
+    refusal::CASES,
+    operation::CASES,
+    disk::CASES,
+    loss::CASES,
+    bound::CASES,
+    storm::CASES,
+];
 
 /// All claims, in the order in which they are tried.
 pub fn all() -> Vec<Case> {

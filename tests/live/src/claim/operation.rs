@@ -24,7 +24,10 @@ pub const CASES: &[Case] = &[
     Case::AloneOnHost("a_standard_output_that_nobody_reads_does_not_stop_the_file", closed_pipe),
     Case::AloneOnHost("an_agent_without_a_standard_output_works", no_standard_output),
     Case::AloneOnHost("an_interrupt_stops_it_as_cleanly_as_a_termination", interrupt),
+    Case::Alone("the_agents_own_test_event_is_seen_and_left_out", canary),
+    Case::AloneOnHost("health_reports_stand_among_the_events", health_reports),
     Case::AloneOnHost("the_live_view_writes_no_control_character_of_a_process", live_view),
+    Case::AloneOnHost("the_live_view_follows_an_agent_that_runs", live_view_beside_an_agent),
 ];
 
 /// Runs a command of the agent to its end.
@@ -179,9 +182,52 @@ fn interrupt(stage: &Stage) -> Result<String> {
     Ok(String::new())
 }
 
-/// Without colours whatever control character comes out can only be one of a process.
-fn live_view(stage: &Stage) -> Result<String> {
+fn canary(stage: &Stage) -> Result<String> {
+    let agent = Agent::start(stage, &json!({"health": {"canary_interval_s": 1}}))?;
+    let pid = agent.pid();
+    let seen =
+        agent.await_health("two test events", |health| at(health, "canary.seen").as_u64() >= Some(2))?;
+    let run = agent.stop()?;
+    wholeness::check(&run, Expect::All)?;
+    let own = run.holding(&format!("\"pid\":{pid},"));
+    if let Some(event) = own.iter().find(|event| event.at("actor.process.pid") == pid) {
+        return event.refuse("a process of the agent's own is written");
+    }
+    if run.count("exec", "filtered.canary") < 2 {
+        return wrong(format!("it is not counted as left out: {}", run.health("losses.exec")));
+    }
+    Ok(at(&seen, "canary").to_string())
+}
+
+fn health_reports(stage: &Stage) -> Result<String> {
+    let agent = Agent::start(stage, &json!({"health": {"report_interval_s": 1}}))?;
+    agent.await_output("\"type_uid\":600299")?;
+    let run = agent.stop()?;
+    wholeness::check(&run, Expect::All)?;
+    let reports = run.holding("\"type_uid\":600299");
+    let Some(report) = reports.first() else { return wrong("there is no report") };
+    report.has("activity_name", "Health Report")?;
+    match report.at("unmapped").as_object() {
+        Some(told) => Ok(told.keys().map(String::as_str).collect::<Vec<_>>().join(", ")),
+        None => report.refuse("it tells nothing"),
+    }
+}
+
+/// Beside an agent the view is a reader; it must not be another sensor, nor disturb the one that runs.
+fn live_view_beside_an_agent(stage: &Stage) -> Result<String> {
     let room = Room::new(stage)?;
+    let agent = Agent::start_in(stage, room.clone(), &json!({}), &[])?;
+    let shown = view(stage, &room)?;
+    wholeness::check(&agent.stop()?, Expect::All)?;
+    Ok(shown)
+}
+
+fn live_view(stage: &Stage) -> Result<String> {
+    view(stage, &Room::new(stage)?)
+}
+
+/// Without colours whatever control character comes out can only be one of a process.
+fn view(stage: &Stage, room: &Room) -> Result<String> {
     let settings = room.settings(&json!({}))?.to_string_lossy().into_owned();
     let tool = stage.program(Behaviour::Exit(0))?;
     let mut view = stage.start(&stage.agent, &["watch", "--plain", "--settings", &settings])?;
@@ -210,7 +256,9 @@ fn live_view(stage: &Stage) -> Result<String> {
     let deed = stage.finish(view)?;
     drop(reader.join());
     let shown = shown.map_err(|trouble| trouble.while_doing(&deed.complaint))?;
-    if !matches!(ended, Some(Ok(()))) || deed.status.code() != Some(0) {
+    // A view that only reads has nothing to clean up, so the signal may end it as it ends any reader.
+    let is_well = deed.status.code() == Some(0) || deed.end().1 == Some(Signal::TERM.as_raw());
+    if !matches!(ended, Some(Ok(()))) || !is_well {
         return wrong(format!("the live view ended with {}: {}", deed.status, deed.complaint));
     }
     match shown.chars().find(|ch| ch.is_control() && *ch != '\n') {

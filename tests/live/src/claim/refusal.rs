@@ -17,6 +17,8 @@ pub const CASES: &[Case] = &[
     Case::AloneOnHost("settings_that_are_no_json_or_not_there_are_refused_by_file", no_settings),
     Case::AloneOnHost("check_config_says_the_same_and_accepts_what_is_right", check_config),
     Case::Alone("a_user_who_is_not_root_is_told_so", not_root),
+    Case::Alone("root_that_may_not_load_programs_is_told_so", without_capabilities),
+    Case::Alone("required_limits_that_cannot_be_enforced_are_refused", limits_required),
     Case::Alone("btf_that_is_not_there_is_refused_by_file", no_btf),
     Case::Alone("btf_that_is_garbage_is_refused_by_file", garbage_btf),
     Case::AloneOnHost("an_output_path_that_cannot_be_written_is_refused_by_path", unwritable),
@@ -113,6 +115,37 @@ fn not_root(stage: &Stage) -> Result<String> {
     std::os::unix::fs::chown(&room.dir, Some(65_534), Some(65_534)).doing("chown")?;
     command.uid(65_534).gid(65_534);
     refused(command, Some(UNSUPPORTED), &["root"])
+}
+
+/// Root, as in many containers, without CAP_SYS_ADMIN (21), CAP_PERFMON (38) and CAP_BPF (39).
+fn without_capabilities(stage: &Stage) -> Result<String> {
+    let room = Room::new(stage)?;
+    let settings = room.settings(&json!({}))?.to_string_lossy().into_owned();
+    let keep = !(1_u64 << 21 | 1 << 38 | 1 << 39);
+    let agent = stage.agent.to_string_lossy().into_owned();
+    let steps = ["act", "bounds", &keep.to_string(), "exec", &agent, "run", "--settings", &settings];
+    refused(stage.command(&stage.itself, &steps), Some(UNSUPPORTED), &["linnet-agent"])
+}
+
+/// In a mount namespace without any cgroup hierarchy.
+fn limits_required(stage: &Stage) -> Result<String> {
+    let room = Room::new(stage)?;
+    let settings = json!({"limits": {"enabled": true, "required": true}});
+    let settings = room.settings(&settings)?.to_string_lossy().into_owned();
+    let agent = stage.agent.to_string_lossy().into_owned();
+    let hide = [
+        "act",
+        "unshare",
+        "mnt",
+        "unmount",
+        "/sys/fs/cgroup",
+        "exec",
+        &agent,
+        "run",
+        "--settings",
+        &settings,
+    ];
+    refused(stage.command(&stage.itself, &hide), None, &["limits"])
 }
 
 fn no_btf(stage: &Stage) -> Result<String> {

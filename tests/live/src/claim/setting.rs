@@ -19,6 +19,7 @@ pub const CASES: &[Case] = &[
     Case::AloneOnHost("a_lower_bound_on_arguments_is_kept", fewer_arguments),
     Case::AloneOnHost("a_lower_bound_on_hashed_files_is_kept", smaller_files),
     Case::Alone("limits_are_in_force_and_read_back", limits_in_force),
+    Case::Alone("limits_that_cannot_be_enforced_degrade_an_agent_that_says_so", limits_not_enforced),
 ];
 
 fn left_out(run: &Recording, kind: &str, reason: &str) -> u64 {
@@ -154,4 +155,33 @@ fn limits_in_force(stage: &Stage) -> Result<String> {
         }
     }
     Ok(format!("{} in {}", at(limits, "mode"), at(limits, "cgroups")))
+}
+
+/// In a mount namespace without any cgroup hierarchy.
+fn limits_not_enforced(stage: &Stage) -> Result<String> {
+    let room = Room::new(stage)?;
+    let settings = room.settings(&json!({"limits": {"enabled": true}}))?.to_string_lossy().into_owned();
+    let agent = stage.agent.to_string_lossy().into_owned();
+    let hide = [
+        "act",
+        "unshare",
+        "mnt",
+        "unmount",
+        "/sys/fs/cgroup",
+        "exec",
+        &agent,
+        "run",
+        "--settings",
+        &settings,
+    ];
+    let mut command = stage.command(&stage.itself, &hide);
+    let stderr = std::fs::File::create(room.dir.join("stderr")).doing("create")?;
+    command.stdin(std::process::Stdio::null()).stdout(std::process::Stdio::null()).stderr(stderr);
+    let agent = Agent::launch(stage, room, command)?;
+    let health = agent.await_health("a degraded state", |health| at(health, "state") == "degraded")?;
+    wholeness::check(&agent.stop()?, Expect::All)?;
+    if at(&health, "limits.enforced") == false && !at(&health, "degraded.0").is_null() {
+        return Ok(at(&health, "degraded").to_string());
+    }
+    wrong(format!("enforced {}, degraded {}", at(&health, "limits.enforced"), at(&health, "degraded")))
 }

@@ -92,10 +92,12 @@ fn complete(stage: &Stage) -> Result<String> {
     let took = start.elapsed();
     let run = agent.stop()?;
     wholeness::check(&run, Expect::All)?;
-    let found = storm.found(&run)?;
-    if found.len() as u64 != storm.all() {
-        let lost = run.health("losses.exec");
-        return wrong(format!("{} of {} are there; lost: {lost}", found.len(), storm.all()));
+    let missing = storm.all() - storm.found(&run)?.len() as u64;
+    // A kernel that lets programs be preempted (7.x) skips the run of another task on that processor, and counts it.
+    // Emulation stretches the moment in which that can happen a hundredfold.
+    let skipped = if stage.place == Where::Vm { run.count("exec", "missed_by_kernel") } else { 0 };
+    if missing > skipped {
+        return wrong(format!("{missing} of {} are missing: {}", storm.all(), run.health("losses.exec")));
     }
     let mut roads = BTreeMap::<String, u32>::new();
     for (_, token) in &storm.workers {
@@ -106,7 +108,9 @@ fn complete(stage: &Stage) -> Result<String> {
             *roads.entry(event.text("process.file.xattributes.hash_road")?.to_owned()).or_default() += 1;
         }
     }
-    Ok(format!("{} execs in {took:.1?}; hashes by {roads:?}", storm.all()))
+    let skipped =
+        if missing > 0 { format!("; {missing} skipped by the kernel itself") } else { String::new() };
+    Ok(format!("{} execs in {took:.1?}; hashes by {roads:?}{skipped}", storm.all()))
 }
 
 /// What is missing must be counted as lost; gives the share.
