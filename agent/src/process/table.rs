@@ -57,6 +57,8 @@ pub struct Process {
     pub origin: Origin,
     for_children: Option<Rc<[Ancestor]>>,
     ended_ns: Option<u64>,
+    /// The last sweep did not find it in `/proc`.
+    suspect: bool,
 }
 
 /// How a process came to be known.
@@ -78,7 +80,7 @@ impl Process {
         ancestors: Rc<[Ancestor]>,
         origin: Origin,
     ) -> Self {
-        Self { key, image, cgroup, ancestors, exec_count: 0, origin, for_children: None, ended_ns: None }
+        Self { key, image, cgroup, ancestors, exec_count: 0, origin, for_children: None, ended_ns: None, suspect: false }
     }
 
     /// The ancestors of its children: itself, then its own. Made once for each image.
@@ -249,14 +251,20 @@ impl Table {
         }
     }
 
-    /// Looks at up to `most` living processes and drops those that `alive` does not know: their end was lost.
+    /// Looks at up to `most` living processes and drops those that `alive` does not know for the second time: their end was lost. The first
+    /// time it may still be in the ring, with records before it that speak of the process.
     pub fn sweep(&mut self, most: usize, mut alive: impl FnMut(Key) -> bool) {
         for _ in 0..most.min(self.order.len()) {
             let Some(key) = self.order.pop_front() else { break };
-            match self.processes.get(&key) {
+            match self.processes.get_mut(&key) {
                 Some(process) if process.ended_ns.is_none() && !alive(key) => {
-                    self.remove(key);
-                    self.swept += 1;
+                    if process.suspect {
+                        self.remove(key);
+                        self.swept += 1;
+                    } else {
+                        process.suspect = true;
+                        self.order.push_back(key);
+                    }
                 }
                 Some(_) => self.order.push_back(key),
                 None => {}
