@@ -155,7 +155,7 @@ fn flood(stage: &Stage) -> Result<String> {
         &json!({"limits": limits, "hash": {"wait_ms": 2000}, "health": {"report_interval_s": 1}}),
     )?;
     let execs = match stage.place {
-        Where::Host => 10_000,
+        Where::Host => 50_000,
         Where::Vm => 500,
     };
     let storm = Storm::raise(stage, execs, 100_000, || Ok(()))?;
@@ -170,7 +170,9 @@ fn flood(stage: &Stage) -> Result<String> {
     let (all, lost) = (run.count("exec", "attempted"), run.count("exec", "lost_ring"));
     let shed = crate::equation::sum(Some(run.health("losses.exec.shed")));
     let said = format!("of {all} execs {lost} were lost in the ring, {shed} shed");
-    if all < storm.all() {
+    // Since 7.x the kernel itself may skip a preempted program; it counts what it skipped, and emulation makes it likely.
+    let skipped = if stage.place == Where::Vm { run.count("exec", "missed_by_kernel") } else { 0 };
+    if all + skipped < storm.all() {
         return wrong(format!("{said}: fewer than the {} that there were", storm.all()));
     }
     let peak = run.health("usage.memory_peak_bytes").as_u64();
