@@ -1,7 +1,7 @@
 //! Where a run takes place: a directory on tmpfs, the storm's program in it, and the starting and ending of subjects.
 //!
-//! Everything is on tmpfs, so that no disk is measured. Each subject runs in a process group and a memory cgroup of its
-//! own, and everything made here is promised back first.
+//! Everything is on tmpfs, so that no disk is measured. Each subject runs in a session and a memory cgroup of its own, and
+//! everything made here is promised back first.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -87,7 +87,7 @@ impl Stage {
         self.promises.keep(room.promise)
     }
 
-    /// Starts a subject's main process in a cgroup and a process group of its own; what it prints goes to a log.
+    /// Starts a subject's main process in a cgroup and a session of its own; what it prints goes to a log.
     pub fn launch(&mut self, room: &Room, subject: &str, argv: &[OsString]) -> Result<Launched> {
         let cgroup_name = format!("linnet-bench-{subject}-{}", std::process::id());
         let cgroup = Cgroup::create(&cgroup_name)?;
@@ -103,7 +103,6 @@ impl Stage {
             .stdin(Stdio::null())
             .stdout(log_file)
             .stderr(log_copy)
-            .process_group(0)
             .spawn()
             .with_context(|| format!("start {}", self.executable.display()))?;
         let group = i32::try_from(child.id()).context("read the child's process id")?;
@@ -185,8 +184,12 @@ pub fn last_words(log: &Path) -> String {
     lines.into_iter().rev().collect::<Vec<_>>().join(" | ")
 }
 
-/// The launcher's life: moves itself into the cgroup and becomes the subject.
+/// The launcher's life: begins a session of its own, moves itself into the cgroup and becomes the subject.
+///
+/// A service that init starts has its own session, too. It matters: where the kernel groups processes by session for
+/// its scheduling (`sched_autogroup_enabled`), a daemon in the storm's session would get its share from the storm's.
 pub fn within(cgroup: &Path, argv: &[OsString]) -> Result<()> {
+    rustix::process::setsid().context("begin a session")?;
     let procs = cgroup.join("cgroup.procs");
     fs::write(&procs, std::process::id().to_string())
         .with_context(|| format!("write {}", procs.display()))?;
