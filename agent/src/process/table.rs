@@ -80,7 +80,17 @@ impl Process {
         ancestors: Rc<[Ancestor]>,
         origin: Origin,
     ) -> Self {
-        Self { key, image, cgroup, ancestors, exec_count: 0, origin, for_children: None, ended_ns: None, suspect: false }
+        Self {
+            key,
+            image,
+            cgroup,
+            ancestors,
+            exec_count: 0,
+            origin,
+            for_children: None,
+            ended_ns: None,
+            suspect: false,
+        }
     }
 
     /// The ancestors of its children: itself, then its own. Made once for each image.
