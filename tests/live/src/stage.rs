@@ -39,7 +39,7 @@ pub struct Stage {
 impl Stage {
     /// Sets it up below the directory for temporary files.
     pub fn new(agent: &Path, place: Where) -> Result<Self> {
-        let dir = std::env::temp_dir().join(format!("linnet-live-{}", std::process::id()));
+        let dir = directory_of_all().join(format!("linnet-live-{}", std::process::id()));
         fs::create_dir_all(&dir).doing(format_args!("make {}", dir.display()))?;
         let dir = fs::canonicalize(&dir).doing("find the stage's directory")?;
         fs::set_permissions(&dir, fs::Permissions::from_mode(0o755)).doing("open the stage to all users")?;
@@ -169,6 +169,14 @@ impl Stage {
         let steps = std::iter::once(OsStr::new("act")).chain(steps.iter().map(AsRef::as_ref));
         self.start(&self.itself, &steps.collect::<Vec<_>>())
     }
+}
+
+/// `TMPDIR`, or a directory on disk: many machines have `/tmp` in memory and without set-uid programs.
+fn directory_of_all() -> PathBuf {
+    let named = std::env::var_os("TMPDIR").map(PathBuf::from);
+    named
+        .or_else(|| Some(PathBuf::from("/var/tmp")).filter(|dir| dir.is_dir()))
+        .unwrap_or_else(std::env::temp_dir)
 }
 
 impl Drop for Stage {

@@ -6,7 +6,7 @@ use crate::claims;
 use crate::program::{Behaviour, Program};
 use crate::stage::Stage;
 use crate::suite::{Check, Claim, check};
-use crate::trouble::{Doing, Result};
+use crate::trouble::{Doing, Result, not_here, wrong};
 
 pub const CLAIMS: &[Claim] = claims![
     user_and_group_are_the_real_ones,
@@ -36,6 +36,13 @@ fn user_and_group_are_the_real_ones(stage: &Stage) -> Result<Check> {
 /// A program with a mode of its own, in root's possession and a given group's.
 fn program_with_mode(stage: &Stage, group: u32, mode: u32) -> Result<Program> {
     let tool = stage.program(Behaviour::Exit(0))?;
+    let mount = rustix::fs::statvfs(&tool.path).doing("statvfs")?;
+    if mount.f_flag.contains(rustix::fs::StatVfsMountFlags::NOSUID) {
+        return not_here(format!(
+            "{} is mounted nosuid; name another directory in TMPDIR",
+            tool.path.display()
+        ));
+    }
     std::os::unix::fs::chown(&tool.path, Some(0), Some(group)).doing("chown")?;
     std::fs::set_permissions(&tool.path, std::fs::Permissions::from_mode(mode)).doing("chmod")?;
     Ok(tool)
@@ -82,7 +89,7 @@ fn capabilities_are_those_after_the_exec(stage: &Stage) -> Result<Check> {
     let told = u64::from_str_radix(deed.says("capabilities")?, 16).doing("capabilities")?;
     check(move |run| {
         let execs = run.execs_of(deed.pid);
-        let Some(exec) = execs.last() else { return crate::trouble::wrong("there is no exec") };
+        let Some(exec) = execs.last() else { return wrong("there is no exec") };
         if told != keep {
             return exec.refuse(&format!("the actor has the capabilities {told:#x}, not {keep:#x}"));
         }
@@ -106,7 +113,7 @@ fn login_user_and_session_are_told(stage: &Stage) -> Result<Check> {
     let session = deed.says("sessionid")?.to_owned();
     check(move |run| {
         let execs = run.execs_of(deed.pid);
-        let Some(exec) = execs.last() else { return crate::trouble::wrong("there is no exec") };
+        let Some(exec) = execs.last() else { return wrong("there is no exec") };
         exec.has("process.auid", 4711)?.has("process.session.uid", session).map(drop)
     })
 }
@@ -115,7 +122,7 @@ fn a_process_that_nobody_logged_in_for_has_no_login_user(stage: &Stage) -> Resul
     let (tool, token) = (stage.program(Behaviour::Exit(0))?, stage.token());
     let own = std::fs::read_to_string("/proc/self/loginuid").unwrap_or_default();
     if own.trim() != u32::MAX.to_string() {
-        return crate::trouble::not_here(format!("the suite itself has the login uid {:?}", own.trim()));
+        return not_here(format!("the suite itself has the login uid {:?}", own.trim()));
     }
     stage.run(&tool.path, &[&token])?;
     check(move |run| run.exec(&token)?.lacks("process.auid")?.lacks("process.session.uid").map(drop))

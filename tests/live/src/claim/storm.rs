@@ -150,10 +150,10 @@ fn stopped(stage: &Stage) -> Result<String> {
 fn flood(stage: &Stage) -> Result<String> {
     const MEMORY: u64 = 64 << 20;
     let limits = json!({"enabled": true, "memory_max_bytes": MEMORY, "cpu_permille": 1000});
-    let agent = Agent::start(
-        stage,
-        &json!({"limits": limits, "hash": {"wait_ms": 2000}, "health": {"report_interval_s": 1}}),
-    )?;
+    // On a tmpfs the output is charged to the agent, so it must be small beside the limit.
+    let output = json!({"file": {"max_bytes": 4 << 20, "keep": 1}});
+    let settings = json!({"limits": limits, "hash": {"wait_ms": 2000}, "output": output});
+    let agent = Agent::start(stage, &settings)?;
     let execs = match stage.place {
         Where::Host => 50_000,
         Where::Vm => 500,
