@@ -54,8 +54,9 @@
 //! requires an attribute, its enumeration has a value for unknown. Captions (`activity_name`, `class_name` and their
 //! like) repeat a number and are left out, but for activity 99, which has no meaning without.
 //!
-//! *Time* is in milliseconds since the epoch, as OCSF has it. `metadata.sequence` orders the
-//! events of a run beyond that; `time_dt` would, but belongs to another profile and costs 45 bytes in every line.
+//! *Time* is in milliseconds since the epoch, as OCSF has it. `metadata.sequence` numbers the
+//! events of a run in the order of writing, so a gap in it is a loss; it does not order them finer than `time` does.
+//! `time_dt` would, but belongs to another profile and costs 45 bytes in every line.
 //!
 //! *Bytes* that are not UTF-8 are shown with U+FFFD, and a `…_raw` attribute beside them has the truth in base64.
 //! Arguments are in `process.cmd_line`, and in `process.xattributes.argv` too where that is ambiguous.

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::trouble::{Result, wrong};
+use crate::trouble::{Result, never, wrong};
 
 /// Longest evidence that is printed of one event, in characters.
 const EVIDENCE_MAX: usize = 3000;
@@ -93,7 +93,12 @@ impl Event {
 
     /// The hash of the executable is this one.
     pub fn is_of(&self, sha256: &str) -> Result<&Self> {
-        self.has("process.file.hashes.0.value", sha256)
+        match self.hash() {
+            Some(other) if other != sha256 => {
+                never(format!("a wrong hash, {sha256} is right\n{}", self.evidence()))
+            }
+            _ => self.has("process.file.hashes.0.value", sha256),
+        }
     }
 
     /// The hash of the executable is this one, or the event says why there is none.

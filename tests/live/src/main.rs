@@ -51,7 +51,7 @@ fn main() -> ExitCode {
         Order::Suite { agent, place, only } => match Stage::new(&agent, place) {
             Ok(stage) => {
                 watchdog::start(place);
-                let tally = suite::run_twice_what_fails(&stage, &claim::all(), &only);
+                let tally = suite::run_with_second_tries(&stage, &claim::all(), &only);
                 if tally.passed + tally.failed == 0 {
                     eprintln!("linnet-live: no claim was tried; --list names them");
                     return ExitCode::from(USAGE);

@@ -7,6 +7,8 @@ use std::fmt::{self, Display};
 pub enum Trouble {
     /// It does not hold; with the evidence.
     Wrong(String),
+    /// Something was seen that must not be seen even once, however slow the machine is; with the evidence.
+    Never(String),
     /// This machine lacks what it takes to try it; with what is lacking.
     NotHere(String),
 }
@@ -20,6 +22,7 @@ impl Trouble {
     pub fn while_doing(self, what: &str) -> Self {
         match self {
             Self::Wrong(why) => Self::Wrong(format!("{what}: {why}")),
+            Self::Never(why) => Self::Never(format!("{what}: {why}")),
             Self::NotHere(why) => Self::NotHere(format!("{what}: {why}")),
         }
     }
@@ -28,7 +31,7 @@ impl Trouble {
 impl Display for Trouble {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Wrong(why) | Self::NotHere(why) => out.write_str(why),
+            Self::Wrong(why) | Self::Never(why) | Self::NotHere(why) => out.write_str(why),
         }
     }
 }
@@ -36,6 +39,11 @@ impl Display for Trouble {
 /// A claim that is wrong.
 pub fn wrong<T>(why: impl Into<String>) -> Result<T> {
     Err(Trouble::Wrong(why.into()))
+}
+
+/// A claim that is wrong for good: no second try can make up for it.
+pub fn never<T>(why: impl Into<String>) -> Result<T> {
+    Err(Trouble::Never(why.into()))
 }
 
 /// A claim that cannot be tried.

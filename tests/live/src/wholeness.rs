@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::equation;
 use crate::event::Event;
 use crate::recording::Recording;
-use crate::trouble::{Doing, Result, wrong};
+use crate::trouble::{Doing, Result, never, wrong};
 
 /// Names an executable that reads the file given as its argument and exits with other than 0 on faults.
 pub const CHECKER: &str = "LINNET_OCSF_CHECK";
@@ -57,7 +57,7 @@ pub fn check(run: &Recording, expect: Expect) -> Result<usize> {
     if more > 0 {
         faults.push(format!("and {more} more"));
     }
-    wrong(faults.join("\n"))
+    never(faults.join("\n"))
 }
 
 #[derive(Default)]

@@ -77,7 +77,7 @@ pub fn run(steps: Vec<OsString>) -> ExitCode {
     let done = perform(&mut script);
     let (complaint, code) = match done {
         Ok(()) => return ExitCode::SUCCESS,
-        Err(Trouble::Wrong(why)) => (why, WRONG),
+        Err(Trouble::Wrong(why) | Trouble::Never(why)) => (why, WRONG),
         Err(Trouble::NotHere(why)) => (why, NOT_HERE),
     };
     eprintln!("{complaint}");
