@@ -86,9 +86,13 @@ impl Storm {
 }
 
 fn complete(stage: &Stage) -> Result<String> {
-    let agent = Agent::start(stage, &json!({}))?;
+    let agent = Agent::start(stage, &json!({"limits": {"enabled": true, "cpu_permille": 1000}}))?;
     let start = Instant::now();
-    let storm = Storm::raise(stage, stage.fewer(2000), 0, || Ok(()))?;
+    let execs = match stage.place {
+        Where::Host => 10_000,
+        Where::Vm => 200,
+    };
+    let storm = Storm::raise(stage, execs, 0, || Ok(()))?;
     let took = start.elapsed();
     let run = agent.stop()?;
     wholeness::check(&run, Expect::All)?;
