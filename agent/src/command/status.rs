@@ -141,7 +141,10 @@ fn describe_limits(health: &Health, out: &mut String) {
         let peak = usage.memory_peak_bytes.map_or_else(String::new, |peak| format!(", peak {}", size(peak)));
         let throttled =
             usage.throttled_us.map_or_else(String::new, |us| format!(", throttled {} ms", us / 1000));
-        let _ = writeln!(out, "usage    {}{peak}{throttled}", size(bytes));
+        let cache = usage
+            .memory_file_bytes
+            .map_or_else(String::new, |cache| format!(" ({} of it page cache)", size(cache)));
+        let _ = writeln!(out, "usage    {}{cache}{peak}{throttled}", size(bytes));
     }
 }
 
