@@ -9,7 +9,6 @@ mod memory_copy;
 mod process;
 mod record;
 mod sensor;
-mod settings;
 mod sink;
 mod terminal;
 

@@ -10,12 +10,9 @@ mod watch;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
+use linnet_settings::{Loaded, SettingsError};
 
-use crate::{
-    exit_code,
-    sensor::start::StartError,
-    settings::{Loaded, SettingsError},
-};
+use crate::{exit_code, sensor::start::StartError};
 
 /// A lean Linux endpoint sensor.
 #[derive(Debug, Parser)]

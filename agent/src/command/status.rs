@@ -7,9 +7,10 @@ use linnet_fleet::{
     health::{Health, HealthError, Losses, State},
     lock,
 };
+use linnet_settings::Settings;
 
 use super::load_settings;
-use crate::{exit_code, settings::Settings, terminal::sanitised};
+use crate::{exit_code, terminal::sanitised};
 
 /// A document older than this many intervals is not of a living agent.
 const STALE_INTERVALS: u32 = 6;

@@ -8,6 +8,7 @@ use std::{rc::Rc, sync::Arc, time::Instant};
 use linnet_ebpf::{Exit, KIND_EXEC, KIND_EXIT, KIND_FORK};
 use linnet_fileview::{Done, FileView, Ticket};
 use linnet_ocsf::{line::write_line, prelude::Prelude};
+use linnet_settings::Events;
 
 use super::{
     canary::Canaries,
@@ -23,7 +24,6 @@ use crate::{
     },
     process::{BootTag, Image, Key, Origin, Table, cgroups::Cgroups, seed::Seen, table::End},
     record::{self, Exec, Fork, Record},
-    settings::Events,
     sink::Batch,
 };
 

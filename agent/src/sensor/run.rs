@@ -18,6 +18,7 @@ use linnet_fleet::{
 };
 use linnet_limits::Applied;
 use linnet_ocsf::class::LifecycleActivity;
+use linnet_settings::Loaded;
 use serde_json::json;
 use smol::{Timer, channel::Receiver, future::FutureExt, stream::StreamExt};
 
@@ -33,7 +34,6 @@ use crate::{
         ring::{Drained, Enough, Ring},
     },
     process::seed,
-    settings::Loaded,
     sink::{Shared, Writer},
 };
 

@@ -13,6 +13,7 @@ use linnet_fleet::{
     lock::{Lock, LockError},
 };
 use linnet_limits::{Applied, LimitsError, Wanted};
+use linnet_settings::{Hexadecimal, Loaded, Settings};
 use sha2::{Digest, Sha256};
 
 use super::{
@@ -27,7 +28,6 @@ use crate::{
         load::{LoadError, LoadOptions, load},
     },
     process::{BootTag, Table},
-    settings::{Hexadecimal, Loaded, Settings},
     sink::{Sink, SinkError, Writer, file::RotatingFile},
 };
 

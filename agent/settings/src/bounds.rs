@@ -1,0 +1,59 @@
+//! Bounds that types can't express.
+
+use crate::values::{MIB, Settings};
+
+/// The first key whose value makes no sense, and why.
+pub(crate) fn check(settings: &Settings) -> Result<(), (&'static str, String)> {
+    let within = |key, value: u64, from: u64, to: u64| {
+        if (from..=to).contains(&value) {
+            Ok(())
+        } else {
+            Err((key, format!("{value} is outside {from} to {to}")))
+        }
+    };
+    if let Some(file) = &settings.output.file {
+        within("output.file.max_bytes", file.max_bytes, 64 * 1024, 1 << 40)?;
+        within("output.file.keep", u64::from(file.keep), 0, 1000)?;
+        if !file.path.is_absolute() {
+            return Err(("output.file.path", "give an absolute path".to_owned()));
+        }
+    }
+    within("limits.cpu_permille", u64::from(settings.limits.cpu_permille), 10, 1_000_000)?;
+    within("limits.cpu_period_ms", u64::from(settings.limits.cpu_period_ms), 1, 1000)?;
+    if u64::from(settings.limits.cpu_permille) * u64::from(settings.limits.cpu_period_ms) < 1000 {
+        let message =
+            "its share of limits.cpu_period_ms is below the kernel's least, 1 ms: raise one of them";
+        return Err(("limits.cpu_permille", message.to_owned()));
+    }
+    within("limits.memory_max_bytes", settings.limits.memory_max_bytes, 24 * MIB, 1 << 40)?;
+    if let Some(high) = settings.limits.memory_high_bytes {
+        within("limits.memory_high_bytes", high, 16 * MIB, settings.limits.memory_max_bytes)?;
+    }
+    within("limits.pids_max", u64::from(settings.limits.pids_max), 16, 1 << 20)?;
+    within("argv_max_bytes", u64::from(settings.argv_max_bytes), 64, u64::from(linnet_ebpf::ARGV_MAX))?;
+    within("hash.max_file_bytes", settings.hash.max_file_bytes, 4096, 1 << 40)?;
+    within("hash.bytes_per_second", settings.hash.bytes_per_second, 64 * 1024, 1 << 40)?;
+    within("hash.wait_ms", u64::from(settings.hash.wait_ms), 1, 30_000)?;
+    within("script.max_content_bytes", u64::from(settings.script.max_content_bytes), 256, MIB)?;
+    within("ring.bytes", u64::from(settings.ring.bytes), 64 * 1024, 1 << 30)?;
+    if !settings.ring.bytes.is_power_of_two() {
+        return Err(("ring.bytes", format!("{} is not a power of two", settings.ring.bytes)));
+    }
+    if u64::from(settings.ring.bytes) > settings.limits.memory_max_bytes / 2 {
+        return Err(("ring.bytes", "the ring may take at most half of limits.memory_max_bytes".to_owned()));
+    }
+    within("ring.coalesce_ms", u64::from(settings.ring.coalesce_ms), 1, 1000)?;
+    within(
+        "process_table.max_bytes",
+        settings.process_table.max_bytes,
+        256 * 1024,
+        settings.limits.memory_max_bytes / 2,
+    )?;
+    within("health.interval_s", u64::from(settings.health.interval_s), 1, 3600)?;
+    within("health.report_interval_s", u64::from(settings.health.report_interval_s), 1, 86_400)?;
+    within("health.canary_interval_s", u64::from(settings.health.canary_interval_s), 1, 86_400)?;
+    if !settings.runtime_dir.is_absolute() {
+        return Err(("runtime_dir", "give an absolute path".to_owned()));
+    }
+    Ok(())
+}

@@ -1,0 +1,183 @@
+//! Reading settings from a file.
+
+use std::{
+    fmt, fs, io,
+    path::{Path, PathBuf},
+};
+
+use sha2::{Digest, Sha256};
+
+use crate::{bounds, values::Settings};
+
+/// Where the settings are looked for when no file is named.
+pub const DEFAULT_PATH: &str = "/etc/linnet/linnet.json";
+/// No settings file is larger than this.
+const MAX_FILE_BYTES: u64 = 1 << 20;
+
+/// Why settings are refused. Each names the file, and the key where there is one.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// The file can't be read.
+    #[error("{path}: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Larger than any settings file.
+    #[error("{path}: larger than {MAX_FILE_BYTES} bytes; is this the right file?")]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Not JSON, or not of the expected shape.
+    #[error("{path}: {key}: {message}")]
+    Shape {
+        /// The file.
+        path: PathBuf,
+        /// Path of the key, such as `output.file.path`.
+        key: String,
+        /// What is wrong, with line and column.
+        message: String,
+    },
+    /// A value outside what makes sense.
+    #[error("{path}: {key}: {message}")]
+    Value {
+        /// The file.
+        path: PathBuf,
+        /// Path of the key.
+        key: &'static str,
+        /// What is wrong and what to write instead.
+        message: String,
+    },
+}
+
+/// Settings, and where they came from.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The values.
+    pub settings: Settings,
+    /// The file, unless all are defaults.
+    pub path: Option<PathBuf>,
+    /// SHA-256 of the file, hexadecimal.
+    pub sha256: Option<String>,
+}
+
+impl Loaded {
+    /// Reads the named file, or the default one if it is there.
+    ///
+    /// # Errors
+    /// [`SettingsError`]; also when a file was named that does not exist.
+    pub fn read(named: Option<&Path>) -> Result<Self, SettingsError> {
+        let path = named.unwrap_or_else(|| Path::new(DEFAULT_PATH));
+        let bytes = match read_capped(path) {
+            Err(SettingsError::Read { source, .. })
+                if named.is_none() && source.kind() == io::ErrorKind::NotFound =>
+            {
+                return Ok(Self { settings: Settings::default(), path: None, sha256: None });
+            }
+            other => other?,
+        };
+        let settings = parse(path, &bytes)?;
+        let sha256 = Hexadecimal(&Sha256::digest(&bytes)).to_string();
+        Ok(Self { settings, path: Some(path.to_owned()), sha256: Some(sha256) })
+    }
+}
+
+/// Bytes as hexadecimal digits.
+pub struct Hexadecimal<'b>(pub &'b [u8]);
+
+impl fmt::Display for Hexadecimal<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(out, "{byte:02x}"))
+    }
+}
+
+fn read_capped(path: &Path) -> Result<Vec<u8>, SettingsError> {
+    let wrap = |source| SettingsError::Read { path: path.to_owned(), source };
+    let file = fs::File::open(path).map_err(wrap)?;
+    let mut bytes = Vec::new();
+    io::Read::read_to_end(&mut io::Read::take(file, MAX_FILE_BYTES + 1), &mut bytes).map_err(wrap)?;
+    if bytes.len() as u64 > MAX_FILE_BYTES {
+        return Err(SettingsError::TooLarge { path: path.to_owned() });
+    }
+    Ok(bytes)
+}
+
+/// Reads and checks settings; `path` is for the messages.
+///
+/// # Errors
+/// [`SettingsError::Shape`] or [`SettingsError::Value`].
+pub fn parse(path: &Path, bytes: &[u8]) -> Result<Settings, SettingsError> {
+    let shape = |key: String, message: String| SettingsError::Shape { path: path.to_owned(), key, message };
+    let mut json = serde_json::Deserializer::from_slice(bytes);
+    let settings: Settings = serde_path_to_error::deserialize(&mut json)
+        .map_err(|error| shape(error.path().to_string(), error.into_inner().to_string()))?;
+    json.end().map_err(|error| shape("end of file".to_owned(), error.to_string()))?;
+    bounds::check(&settings).map_err(|(key, message)| SettingsError::Value {
+        path: path.to_owned(),
+        key,
+        message,
+    })?;
+    Ok(settings)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(json: &str) -> String {
+        parse(Path::new("linnet.json"), json.as_bytes()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn the_empty_object_is_the_default() {
+        assert_eq!(parse(Path::new("x"), b"{}").unwrap(), Settings::default());
+    }
+
+    #[test]
+    fn the_defaults_are_within_their_own_bounds_and_survive_a_round_trip() {
+        let json = serde_json::to_vec(&Settings::default()).unwrap();
+        assert_eq!(parse(Path::new("x"), &json).unwrap(), Settings::default());
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_by_its_path() {
+        let message = refused(r#"{"limits": {"cpu_permile": 100}}"#);
+        assert!(
+            message.starts_with("linnet.json: limits.cpu_permile: unknown field `cpu_permile`"),
+            "{message}"
+        );
+        assert!(message.contains("cpu_permille"), "{message}");
+    }
+
+    #[test]
+    fn a_wrong_type_a_second_value_and_a_repeated_key_are_refused_by_their_path() {
+        assert!(
+            refused(r#"{"output": {"file": {"keep": "four"}}}"#).contains("output.file.keep: invalid type")
+        );
+        assert!(refused("{} {}").contains("end of file"));
+        assert!(refused(r#"{"argv_max_bytes": 100, "argv_max_bytes": 200}"#).contains("duplicate field"));
+        assert!(refused("").contains("EOF"));
+    }
+
+    #[test]
+    fn values_out_of_bounds_name_the_key_and_the_bounds() {
+        assert_eq!(
+            refused(r#"{"ring": {"bytes": 100000}}"#),
+            "linnet.json: ring.bytes: 100000 is not a power of two"
+        );
+        assert_eq!(
+            refused(r#"{"argv_max_bytes": 9000}"#),
+            "linnet.json: argv_max_bytes: 9000 is outside 64 to 8192"
+        );
+        assert!(refused(r#"{"runtime_dir": "run"}"#).contains("runtime_dir: give an absolute path"));
+        assert!(refused(r#"{"ring": {"bytes": 134217728}}"#).contains("half of limits.memory_max_bytes"));
+    }
+
+    #[test]
+    fn a_named_file_must_exist_and_the_default_one_need_not() {
+        assert!(Loaded::read(Some(Path::new("/nonexistent/linnet.json"))).is_err());
+    }
+}

@@ -1,0 +1,205 @@
+//! The values, with their defaults. A key's unit is in its name.
+
+use std::{path::PathBuf, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+pub(crate) const MIB: u64 = 1 << 20;
+
+macro_rules! section {
+    ($(#[$doc:meta])* $name:ident { $($(#[$fdoc:meta])* $field:ident: $ty:ty = $default:expr,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(default, deny_unknown_fields)]
+        pub struct $name { $($(#[$fdoc])* pub $field: $ty,)* }
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self { $($field: $default,)* }
+            }
+        }
+    };
+}
+
+section! {
+    /// All settings.
+    Settings {
+        /// Where events go.
+        output: Output = Output::default(),
+        /// What the sensor may use.
+        limits: Limits = Limits::default(),
+        /// Which events are written.
+        events: Events = Events::default(),
+        /// Most bytes of argv in an event; the kernel side reads no more.
+        argv_max_bytes: u32 = linnet_ebpf::ARGV_MAX,
+        /// SHA-256 of executables and scripts.
+        hash: Hash = Hash::default(),
+        /// Contents of scripts.
+        script: Script = Script::default(),
+        /// The ring between kernel and agent.
+        ring: Ring = Ring::default(),
+        /// The process table.
+        process_table: ProcessTable = ProcessTable::default(),
+        /// Reports about the sensor itself.
+        health: Health = Health::default(),
+        /// Directory of the lock and the health document; on tmpfs.
+        runtime_dir: PathBuf = PathBuf::from("/run/linnet"),
+        /// `error`, `warn`, `info`, `debug` or `trace`; the log goes to standard error.
+        log_level: LogLevel = LogLevel::Info,
+    }
+}
+
+section! {
+    /// Where events go. Each sink gets every event.
+    Output {
+        /// A file that rotates by itself; `null` for none.
+        file: Option<FileOutput> = Some(FileOutput::default()),
+        /// Standard output.
+        stdout: bool = false,
+    }
+}
+
+section! {
+    /// The rotating file. It and its predecessors never take more than `max_bytes * (keep + 1)`.
+    FileOutput {
+        /// Path of the current file; older ones get `.1`, `.2`, … appended.
+        path: PathBuf = PathBuf::from("/var/log/linnet/events.ndjson"),
+        /// Size in bytes at which it is rotated.
+        max_bytes: u64 = 64 * MIB,
+        /// Older files to keep.
+        keep: u32 = 4,
+    }
+}
+
+section! {
+    /// What the sensor may use: its own cgroup.
+    Limits {
+        /// Whether to make one at all.
+        enabled: bool = true,
+        /// Refuse to start where the limits can't be enforced; otherwise run, and say so.
+        required: bool = false,
+        /// Processor time in thousandths of one core.
+        cpu_permille: u32 = 500,
+        /// Period of the processor limit.
+        cpu_period_ms: u32 = 100,
+        /// Memory in bytes, the ring included.
+        memory_max_bytes: u64 = 128 * MIB,
+        /// Memory at which the kernel begins to reclaim; seven eighths of the maximum when `null`.
+        memory_high_bytes: Option<u64> = None,
+        /// Processes and threads.
+        pids_max: u32 = 64,
+    }
+}
+
+section! {
+    /// Which events are written. What is switched off is still counted, as filtered.
+    Events {
+        /// Process Activity: Launch, at exec.
+        exec: bool = true,
+        /// Process Activity: Terminate.
+        exit: bool = true,
+        /// Process Activity: Launch, at fork. Off by default: most forks exec at once.
+        fork: bool = false,
+        /// Script Activity.
+        script: bool = true,
+    }
+}
+
+section! {
+    /// SHA-256 of executables and scripts.
+    Hash {
+        /// Whether to hash.
+        enabled: bool = true,
+        /// Larger files are not hashed.
+        max_file_bytes: u64 = 128 * MIB,
+        /// Bytes hashed a second, after a burst of four seconds' worth.
+        bytes_per_second: u64 = 64 * MIB,
+        /// How long an event waits for its hash.
+        wait_ms: u32 = 2000,
+    }
+}
+
+section! {
+    /// Contents of scripts that are started by their `#!` line.
+    Script {
+        /// Whether to keep contents.
+        content: bool = true,
+        /// Bytes of content in an event.
+        max_content_bytes: u32 = 65536,
+    }
+}
+
+section! {
+    /// The ring between kernel and agent.
+    Ring {
+        /// Size in bytes: a power of two, at least 64 KiB.
+        bytes: u32 = 8 << 20,
+        /// How often the agent looks while events flow.
+        coalesce_ms: u32 = 10,
+    }
+}
+
+section! {
+    /// The process table.
+    ProcessTable {
+        /// Most bytes it takes.
+        max_bytes: u64 = 4 * MIB,
+    }
+}
+
+section! {
+    /// Reports about the sensor itself.
+    Health {
+        /// How often the health document is written.
+        interval_s: u32 = 5,
+        /// How often a health report is put among the events.
+        report_interval_s: u32 = 300,
+        /// How often the sensor starts a process of its own to see that it is seen.
+        canary_interval_s: u32 = 600,
+    }
+}
+
+/// How much is logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogLevel {
+    /// What stops or damages the sensor.
+    Error,
+    /// And what degrades it.
+    Warn,
+    /// And what it does on the whole.
+    Info,
+    /// And details.
+    Debug,
+    /// And everything.
+    Trace,
+}
+
+impl From<LogLevel> for log::LevelFilter {
+    fn from(level: LogLevel) -> Self {
+        match level {
+            LogLevel::Error => Self::Error,
+            LogLevel::Warn => Self::Warn,
+            LogLevel::Info => Self::Info,
+            LogLevel::Debug => Self::Debug,
+            LogLevel::Trace => Self::Trace,
+        }
+    }
+}
+
+impl Settings {
+    /// Path of the lock that one agent holds.
+    pub fn lock_path(&self) -> PathBuf {
+        self.runtime_dir.join("agent.lock")
+    }
+
+    /// Path of the health document.
+    pub fn health_path(&self) -> PathBuf {
+        self.runtime_dir.join("health.json")
+    }
+
+    /// How often the reader looks while events flow.
+    pub fn coalesce(&self) -> Duration {
+        Duration::from_millis(u64::from(self.ring.coalesce_ms))
+    }
+}
