@@ -9,6 +9,7 @@
 
 mod bounds;
 mod file;
+pub mod layers;
 mod values;
 
 pub use file::{DEFAULT_PATH, Hexadecimal, Loaded, SettingsError, parse};
