@@ -1,4 +1,4 @@
-//! What every host shares: atomic files, the health document, locks, host identity.
+//! What every host shares: atomic files, the health document, locks, host identity, rollouts.
 //!
 //! The agent and the updater both stand on this crate; it knows neither.
 #![forbid(unsafe_code)]
@@ -8,3 +8,4 @@ mod capped;
 pub mod health;
 pub mod host;
 pub mod lock;
+pub mod rollout;

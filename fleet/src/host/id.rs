@@ -59,7 +59,7 @@ impl HostId {
     }
 
     /// From a machine id, 32 lower-case hexadecimal digits by machine-id(5).
-    fn derive(machine_id: &str) -> Option<Self> {
+    pub(crate) fn derive(machine_id: &str) -> Option<Self> {
         let digits = machine_id.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
         if machine_id.len() != 32 || !digits || machine_id.bytes().all(|b| b == b'0') {
             return None;
