@@ -8,4 +8,6 @@ mod capped;
 pub mod health;
 pub mod host;
 pub mod lock;
+#[cfg(feature = "package")]
+pub mod package;
 pub mod rollout;
