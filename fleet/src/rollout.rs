@@ -6,11 +6,13 @@
 mod bucket;
 mod decide;
 mod document;
+mod overrides;
 mod update;
 mod window;
 
 pub use bucket::{Bucket, Permille};
 pub use decide::{HostFacts, Rollout, WaitReason, decide};
 pub use document::{DocumentError, FleetDocument, MAX_DOCUMENT_BYTES};
+pub use overrides::{HostTraits, MAX_OVERRIDES, Match, Override, merge};
 pub use update::{Release, Update, Wave};
 pub use window::{Day, TimeOfDay, Window};

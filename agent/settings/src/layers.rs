@@ -13,6 +13,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
+use linnet_fleet::rollout::merge;
 use serde_json::{Map, Value};
 
 use crate::{bounds, values::Settings};
@@ -218,18 +219,6 @@ fn typed(merged: &Value, origins: &BTreeMap<String, Origin>) -> Result<Settings,
 fn lay(merged: &mut Value, layer: &Layer<'_>, origins: &mut BTreeMap<String, Origin>) {
     merge(merged, layer.patch);
     record(layer.patch, "", &layer.origin, origins);
-}
-
-/// Lays one value over another: objects key by key, anything else in place of what was there.
-pub fn merge(target: &mut Value, patch: &Value) {
-    match (target, patch) {
-        (Value::Object(target), Value::Object(patch)) => {
-            for (key, value) in patch {
-                merge(target.entry(key.clone()).or_insert(Value::Null), value);
-            }
-        }
-        (target, patch) => *target = patch.clone(),
-    }
 }
 
 /// Notes whose every leaf of a patch is.

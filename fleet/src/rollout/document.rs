@@ -3,10 +3,12 @@
 //! `update` is strict. Everything else is carried as it is: settings of the agent and of plugins are the agent's to
 //! check, and keys of a later version must not strand an older host.
 
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use thiserror::Error;
 
+use super::overrides::{HostTraits, MAX_OVERRIDES, Override, merge};
 use super::update::Update;
 
 /// A document that is longer is refused before it is parsed.
@@ -44,11 +46,23 @@ pub enum DocumentError {
 pub struct FleetDocument {
     /// Grows with each document, so that *running*, *received* and *refused* can be told apart.
     pub version: u64,
-    /// Which release whom to give when.
+    /// Which release whom to give when, where no override says otherwise.
     pub update: Option<Update>,
+    /// What is different for some hosts.
+    #[serde(default)]
+    pub overrides: Vec<Override>,
     /// Everything else, unread.
     #[serde(flatten)]
     pub rest: Map<String, Value>,
+    /// `update` as it was written, for overrides to be laid over.
+    #[serde(skip)]
+    update_source: Option<Value>,
+}
+
+/// The one key that is read a second time.
+#[derive(Deserialize)]
+struct Source {
+    update: Option<Value>,
 }
 
 impl FleetDocument {
@@ -62,7 +76,7 @@ impl FleetDocument {
         }
         let shape = |key: String, message: String| DocumentError::Shape { key, message };
         let mut json = serde_json::Deserializer::from_slice(bytes);
-        let document: Self = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        let mut document: Self = serde_path_to_error::deserialize(&mut json).map_err(|error| {
             let key = match error.path().to_string() {
                 path if path == "." => "the document".to_owned(),
                 path => path,
@@ -75,7 +89,76 @@ impl FleetDocument {
                 .check()
                 .map_err(|(key, message)| DocumentError::Rule { key: format!("update.{key}"), message })?;
         }
+        let source: Source =
+            serde_json::from_slice(bytes).map_err(|error| shape("update".to_owned(), error.to_string()))?;
+        document.update_source = source.update;
+        document.check_overrides()?;
         Ok(document)
+    }
+
+    fn check_overrides(&self) -> Result<(), DocumentError> {
+        let rule = |key: String, message: String| DocumentError::Rule { key, message };
+        if self.overrides.len() > MAX_OVERRIDES {
+            return Err(rule("overrides".to_owned(), format!("are more than {MAX_OVERRIDES}")));
+        }
+        for (number, one) in self.overrides.iter().enumerate() {
+            let below = |key: &str| format!("overrides[{number}].{key}");
+            one.check().map_err(|(key, message)| rule(below(&key), message))?;
+            if self.overrides.iter().take(number).any(|earlier| earlier.name == one.name) {
+                return Err(rule(below("name"), format!("{} is there twice", one.name)));
+            }
+            if let Some(patch) = one.patch.get("update") {
+                self.update_with(&[patch]).map_err(|(key, message)| DocumentError::Shape {
+                    key: below(&format!("patch.update{key}")),
+                    message,
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// One section as this host has it: the document's own part, then the patch of each override that is for the host
+    /// now, with its name.
+    #[must_use]
+    pub fn layers(&self, section: &str, host: &HostTraits, now: Timestamp) -> Vec<(Option<&str>, &Value)> {
+        let own = self.rest.get(section).map(|own| (None, own));
+        let patches = self.overrides.iter().filter(|one| one.is_for(host, now));
+        let patches = patches.filter_map(|one| Some((Some(one.name.as_str()), one.patch.get(section)?)));
+        own.into_iter().chain(patches).collect()
+    }
+
+    /// The update section of this host.
+    ///
+    /// # Errors
+    /// [`DocumentError::Rule`] when overrides that are each well by themselves contradict each other.
+    pub fn update_for(&self, host: &HostTraits, now: Timestamp) -> Result<Option<Update>, DocumentError> {
+        let patches = self.overrides.iter().filter(|one| one.is_for(host, now));
+        let patches: Vec<_> = patches.filter_map(|one| one.patch.get("update")).collect();
+        if patches.is_empty() {
+            return Ok(self.update.clone());
+        }
+        let merged = self.update_with(&patches);
+        let merged = merged.map_err(|(key, message)| DocumentError::Rule {
+            key: format!("update{key} with the overrides of this host"),
+            message,
+        })?;
+        Ok(Some(merged))
+    }
+
+    fn update_with(&self, patches: &[&Value]) -> Result<Update, (String, String)> {
+        let mut merged = self.update_source.clone().unwrap_or_else(|| Value::Object(Map::new()));
+        for patch in patches {
+            merge(&mut merged, patch);
+        }
+        let update: Update = serde_path_to_error::deserialize(&merged).map_err(|error| {
+            let key = match error.path().to_string() {
+                path if path == "." => String::new(),
+                path => format!(".{path}"),
+            };
+            (key, error.into_inner().to_string())
+        })?;
+        update.check().map_err(|(key, message)| (format!(".{key}"), message))?;
+        Ok(update)
     }
 }
 

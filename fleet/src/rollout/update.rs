@@ -80,22 +80,28 @@ impl Update {
         if self.salt.len() > MAX_SALT_BYTES {
             return refused("salt", format!("is longer than {MAX_SALT_BYTES} bytes"));
         }
-        if self.waves.len() > MAX_WAVES {
-            return refused("waves", format!("are more than {MAX_WAVES}"));
-        }
-        for (number, (earlier, later)) in self.waves.iter().zip(self.waves.iter().skip(1)).enumerate() {
-            if later.at <= earlier.at {
-                let message = format!("{} is not after the wave before it ({})", later.at, earlier.at);
-                return refused(&format!("waves[{}].at", number + 1), message);
-            }
-            if later.permille < earlier.permille {
-                let message =
-                    format!("falls from {} to {}: use halt to stop", earlier.permille, later.permille);
-                return refused(&format!("waves[{}].permille", number + 1), message);
-            }
-        }
+        check_waves(&self.waves)?;
         self.window.as_ref().map_or(Ok(()), Window::check)
     }
+}
+
+/// Waves follow each other, and their shares never fall.
+pub(super) fn check_waves(waves: &[Wave]) -> Result<(), (String, String)> {
+    let refused = |key: &str, message: String| Err((key.to_owned(), message));
+    if waves.len() > MAX_WAVES {
+        return refused("waves", format!("are more than {MAX_WAVES}"));
+    }
+    for (number, (earlier, later)) in waves.iter().zip(waves.iter().skip(1)).enumerate() {
+        if later.at <= earlier.at {
+            let message = format!("{} is not after the wave before it ({})", later.at, earlier.at);
+            return refused(&format!("waves[{}].at", number + 1), message);
+        }
+        if later.permille < earlier.permille {
+            let message = format!("falls from {} to {}: use halt to stop", earlier.permille, later.permille);
+            return refused(&format!("waves[{}].permille", number + 1), message);
+        }
+    }
+    Ok(())
 }
 
 fn check_path(key: &str, path: &str) -> Result<(), (String, String)> {
