@@ -65,6 +65,19 @@ impl Default for Config {
     }
 }
 
+/// How much is hashed and kept; what can be changed while the view works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Budget {
+    /// As [`Config::max_file_bytes`].
+    pub max_file_bytes: u64,
+    /// As [`Config::bytes_per_second`].
+    pub bytes_per_second: u64,
+    /// As [`Config::burst_bytes`].
+    pub burst_bytes: u64,
+    /// As [`Config::content_bytes`].
+    pub content_bytes: usize,
+}
+
 impl Config {
     /// The same with contradictions settled: at least one thread, a burst that lets the largest file through.
     pub(crate) fn settled(mut self) -> Self {

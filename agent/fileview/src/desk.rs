@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::answer::{Answer, Done, Facts, Missing, Purpose, Request, Road, Ticket};
 use crate::cache::{ContentStore, HashCache};
-use crate::config::Config;
+use crate::config::{Budget, Config};
 use crate::counters::Counters;
 use crate::digest::Digest;
 use crate::identity::FileId;
@@ -98,6 +98,18 @@ impl Desk {
             stopping: false,
             counters: Counters::default(),
         }
+    }
+
+    /// Changes how much is hashed and kept. Contents that were cut at another length are forgotten.
+    pub(crate) fn set_budget(&mut self, budget: Budget, now: Instant) {
+        let Budget { max_file_bytes, bytes_per_second, burst_bytes, content_bytes } = budget;
+        if content_bytes != self.config.content_bytes {
+            self.contents.clear();
+        }
+        let config =
+            Config { max_file_bytes, bytes_per_second, burst_bytes, content_bytes, ..self.config.clone() };
+        self.config = config.settled();
+        self.rate = ByteRate::new(self.config.bytes_per_second, self.config.burst_bytes, now);
     }
 
     /// What is known without asking anybody. `id` is normalized.

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use crate::answer::{Answer, Done, Facts, Missing, Purpose, Request};
-use crate::config::Config;
+use crate::config::{Budget, Config};
 use crate::counters::Counters;
 use crate::identity::FileId;
 use crate::lock::lock;
@@ -116,6 +116,11 @@ impl FileView {
     /// Switches script contents on or off; hashes of scripts are still made.
     pub fn set_script_contents(&self, on: bool) {
         lock(&self.shared.desk).contents_wanted = on;
+    }
+
+    /// Changes how much is hashed and kept, from the next request on.
+    pub fn set_budget(&self, budget: Budget) {
+        lock(&self.shared.desk).set_budget(budget, Instant::now());
     }
 
     /// Gives back what memory it can: all script contents, three quarters of the hashes, kept roots.

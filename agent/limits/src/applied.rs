@@ -130,6 +130,17 @@ impl Applied {
         self.reread()
     }
 
+    /// Sets other limits in place of those in force, and reads them back. Returns whether all are enforced.
+    ///
+    /// The kernel kills when the memory limit is set below what cannot be reclaimed: look at [`Applied::usage`] first.
+    ///
+    /// # Errors
+    /// Limits that make no sense; those in force stay.
+    pub fn change(&mut self, wanted: &Wanted) -> Result<bool, LimitsError> {
+        self.limits.requested = wanted.values()?;
+        Ok(self.reapply())
+    }
+
     /// What the cgroup has used so far, its children included. Reads about eight small files.
     #[must_use]
     pub fn usage(&self) -> Usage {

@@ -58,10 +58,14 @@ pub enum SettingsError {
 pub struct Loaded {
     /// The values.
     pub settings: Settings,
+    /// The file that was asked for, if one was.
+    pub named: Option<PathBuf>,
     /// The file, unless all are defaults.
     pub path: Option<PathBuf>,
     /// SHA-256 of the file, hexadecimal.
     pub sha256: Option<String>,
+    /// The file as it stands, which says what it sets and what it leaves to others.
+    pub source: Option<serde_json::Value>,
 }
 
 impl Loaded {
@@ -75,13 +79,22 @@ impl Loaded {
             Err(SettingsError::Read { source, .. })
                 if named.is_none() && source.kind() == io::ErrorKind::NotFound =>
             {
-                return Ok(Self { settings: Settings::default(), path: None, sha256: None });
+                return Ok(Self {
+                    settings: Settings::default(),
+                    named: None,
+                    path: None,
+                    sha256: None,
+                    source: None,
+                });
             }
             other => other?,
         };
         let settings = parse(path, &bytes)?;
         let sha256 = Hexadecimal(&Sha256::digest(&bytes)).to_string();
-        Ok(Self { settings, path: Some(path.to_owned()), sha256: Some(sha256) })
+        // It was parsed a moment ago.
+        let source = serde_json::from_slice(&bytes).ok();
+        let named = named.map(Path::to_owned);
+        Ok(Self { settings, named, path: Some(path.to_owned()), sha256: Some(sha256), source })
     }
 }
 

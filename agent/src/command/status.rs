@@ -109,6 +109,10 @@ fn describe(health: &Health, verdict: &str) -> String {
     let _ = writeln!(out, "files    {}", files.join(", "));
     let settings = health.settings.path.as_deref().unwrap_or("all defaults");
     let _ = writeln!(out, "settings {settings}");
+    if !health.settings.pending_restart.is_empty() {
+        let _ =
+            writeln!(out, "           wait for a restart: {}", health.settings.pending_restart.join(", "));
+    }
     out
 }
 

@@ -1,10 +1,12 @@
 //! The running sensor: records in, events out, and the account of every one of them.
 
+pub mod apply;
 pub mod canary;
 pub mod files;
 pub mod ledger;
 pub mod parked;
 pub mod pipeline;
+pub mod reload;
 pub mod report;
 pub mod run;
 pub mod start;

@@ -113,6 +113,11 @@ impl ParkingLot {
         }
     }
 
+    /// Changes how long those that come from now on wait at most. One behind an earlier one may wait as long as that.
+    pub fn set_wait(&mut self, wait: Duration) {
+        self.wait = wait;
+    }
+
     /// Whether another exec may wait.
     pub fn has_room(&self) -> bool {
         self.parked.len() < MAX_PARKED

@@ -3,7 +3,11 @@
 //! One thread runs it; nothing in it waits. A file that has to be read parks the exec ([`super::parked`]) and is answered
 //! through [`Pipeline::file_done`].
 
-use std::{rc::Rc, sync::Arc, time::Instant};
+use std::{
+    rc::Rc,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use linnet_ebpf::{Exit, KIND_EXEC, KIND_EXIT, KIND_FORK};
 use linnet_fileview::{Done, FileView, Ticket};
@@ -105,6 +109,16 @@ impl Pipeline {
     /// The execs that wait for their files.
     pub fn lot(&self) -> &ParkingLot {
         &self.lot
+    }
+
+    /// Changes which events are written.
+    pub fn set_events(&mut self, events: Events) {
+        self.events = events;
+    }
+
+    /// Changes how long an event waits for its hash.
+    pub fn set_wait(&mut self, wait: Duration) {
+        self.lot.set_wait(wait);
     }
 
     /// Enters the processes that were there before the probes.

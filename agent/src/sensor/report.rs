@@ -42,7 +42,7 @@ pub fn health(sensor: &mut Sensor, state: State, losses: LossesByKind) -> Health
     let table = sensor.parts.pipeline.table().counts();
     let canaries = &sensor.parts.pipeline.canaries;
     let shared = &sensor.shared;
-    let loaded = &sensor.parts.loaded;
+    let (loaded, reloaded) = (&sensor.parts.loaded, &sensor.reloaded);
     Health {
         schema_version: SCHEMA_VERSION,
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -73,8 +73,10 @@ pub fn health(sensor: &mut Sensor, state: State, losses: LossesByKind) -> Health
         },
         settings: Settings {
             path: loaded.path.as_ref().map(|path| path.display().to_string()),
-            sha256: loaded.sha256.clone(),
-            loaded_at: Some(timestamp(sensor.started_at_ms)),
+            sha256: reloaded.sha256.clone().or_else(|| loaded.sha256.clone()),
+            loaded_at: reloaded.at.or(Some(timestamp(sensor.started_at_ms))),
+            pending_restart: reloaded.pending_restart.clone(),
+            refused: reloaded.refused.clone(),
         },
         ..Health::default()
     }
@@ -171,6 +173,9 @@ fn degraded(sensor: &Sensor) -> Vec<String> {
         if let Some(error) = sink.last_error {
             reasons.push(format!("{}: {error} ({} events dropped so far)", sink.name, sink.dropped));
         }
+    }
+    if let Some(why) = &sensor.reloaded.refused {
+        reasons.push(format!("changed settings were refused, the former ones are in force: {why}"));
     }
     reasons
 }

@@ -18,13 +18,14 @@ use linnet_fleet::{
 };
 use linnet_limits::Applied;
 use linnet_ocsf::class::LifecycleActivity;
-use linnet_settings::Loaded;
+use linnet_settings::{Loaded, Settings};
 use serde_json::json;
 use smol::{Timer, channel::Receiver, future::FutureExt, stream::StreamExt};
 
 use super::{
     ledger::missing_total,
     pipeline::Pipeline,
+    reload::Reloaded,
     report::{self, Reported},
 };
 use crate::{
@@ -74,6 +75,9 @@ pub struct Started {
 /// The running sensor.
 pub struct Sensor {
     pub(super) parts: Started,
+    /// The settings in force; `parts.loaded` has those that it was started with.
+    pub(super) settings: Settings,
+    pub(super) reloaded: Reloaded,
     pub(super) started_at_ms: i64,
     pub(super) reported: Reported,
     /// To the sinks; none once the output is finished.
@@ -89,7 +93,7 @@ enum Woken {
     Ring,
     File(Done),
     Time,
-    Stop,
+    Signal(Option<Signal>),
 }
 
 impl Sensor {
@@ -98,6 +102,8 @@ impl Sensor {
         let now = Instant::now();
         let report = Duration::from_secs(u64::from(parts.loaded.settings.health.report_interval_s));
         Self {
+            settings: parts.loaded.settings.clone(),
+            reloaded: Reloaded::default(),
             parts,
             started_at_ms: clock::epoch_ms(),
             reported: Reported::default(),
@@ -109,12 +115,12 @@ impl Sensor {
         }
     }
 
-    /// Runs until SIGTERM or SIGINT, or until no sink is left that anybody reads.
+    /// Runs until SIGTERM or SIGINT (SIGHUP reads the settings again), or until no sink is left that anybody reads.
     ///
     /// # Errors
     /// When signals or the ring can't be watched, or the health document's directory is gone at the start.
     pub async fn run(mut self) -> io::Result<()> {
-        self.signals = Some(Signals::new([Signal::Term, Signal::Int])?);
+        self.signals = Some(Signals::new([Signal::Term, Signal::Int, Signal::Hup])?);
         self.announce().await;
         let seen = seed::scan(self.parts.v1_controller);
         log::info!("watching; {} processes were there before", seen.len());
@@ -135,16 +141,16 @@ impl Sensor {
                 log::error!("nobody reads the output any more; stopping");
                 break;
             }
-            if !drained.empty {
-                if self.stop_is_asked().await {
-                    break;
-                }
-                continue;
-            }
-            match self.wait(drained, tick_at).await? {
-                Woken::Stop => break,
+            let woken = if drained.empty {
+                self.wait(drained, tick_at).await?
+            } else {
+                Woken::Signal(self.signal_that_came().await)
+            };
+            match woken {
+                Woken::Signal(Some(Signal::Hup)) => self.reload(),
+                Woken::Signal(Some(_)) => break,
                 Woken::File(done) => self.parts.pipeline.file_done(done),
-                Woken::Ring | Woken::Time => {}
+                Woken::Signal(None) | Woken::Ring | Woken::Time => {}
             }
         }
         self.stop().await;
@@ -181,17 +187,16 @@ impl Sensor {
     }
 
     async fn wait(&mut self, drained: Drained, tick_at: Instant) -> io::Result<Woken> {
-        let coalesce = self.parts.loaded.settings.coalesce();
+        let coalesce = self.settings.coalesce();
         let lot = self.parts.pipeline.lot();
         let tend_at = lot.next_deadline().map(|deadline| deadline.min(Instant::now() + TEND));
         let until = tend_at.map_or(tick_at, |tend_at| tend_at.min(tick_at));
         let Started { ring, files_done, pipeline, .. } = &mut self.parts;
-        let stop = async {
-            match &mut self.signals {
-                Some(signals) => signals.next().await,
-                None => std::future::pending().await,
-            };
-            Ok(Woken::Stop)
+        let signal = async {
+            let Some(signals) = &mut self.signals else { return std::future::pending().await };
+            let came = signals.next().await.transpose()?;
+            // A stream of signals that ends can't tell of the stop: better to stop now than never.
+            Ok(Woken::Signal(Some(came.unwrap_or(Signal::Term))))
         };
         let ring = async { ring.wait(drained.found, coalesce).await.map(|()| Woken::Ring) };
         let file = async {
@@ -204,20 +209,23 @@ impl Sensor {
             Timer::at(until).await;
             Ok(Woken::Time)
         };
-        let woken = stop.or(ring).or(file).or(time).await;
+        let woken = signal.or(ring).or(file).or(time).await;
         if tend_at.is_some() {
             pipeline.view().tend();
         }
         woken
     }
 
-    async fn stop_is_asked(&mut self) -> bool {
-        let Some(signals) = &mut self.signals else { return false };
-        smol::future::poll_once(signals.next()).await.is_some()
+    async fn signal_that_came(&mut self) -> Option<Signal> {
+        let signals = self.signals.as_mut()?;
+        match smol::future::poll_once(signals.next()).await? {
+            Some(Ok(signal)) => Some(signal),
+            _ => Some(Signal::Term),
+        }
     }
 
     fn tick_period(&self) -> Duration {
-        let health = Duration::from_secs(u64::from(self.parts.loaded.settings.health.interval_s));
+        let health = Duration::from_secs(u64::from(self.settings.health.interval_s));
         match sd_notify::watchdog_enabled() {
             Some(watchdog) => health.min(watchdog / 3),
             None => health,
@@ -253,7 +261,7 @@ impl Sensor {
 
     /// Everything that is done now and then.
     async fn tick(&mut self, now: Instant) {
-        let settings = &self.parts.loaded.settings.health;
+        let settings = &self.settings.health;
         let (canary, report) = (settings.canary_interval_s, settings.report_interval_s);
         self.parts.pipeline.canaries.reap();
         if let Some(limits) = &mut self.parts.limits

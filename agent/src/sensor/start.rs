@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use linnet_fileview::{Config, Done, FileView};
+use linnet_fileview::{Budget, Config, Done, FileView};
 use linnet_fleet::{
     host::Host,
     lock::{Lock, LockError},
@@ -17,6 +17,7 @@ use linnet_settings::{Hexadecimal, Loaded, Settings};
 use sha2::{Digest, Sha256};
 
 use super::{
+    apply::budget,
     parked::ParkingLot,
     pipeline::{Parts, Pipeline},
     run::Sensor,
@@ -149,14 +150,7 @@ fn enter_limits(settings: &Settings) -> Result<Option<Applied>, StartError> {
     if !asked.enabled {
         return Ok(None);
     }
-    let wanted = Wanted {
-        cpu_quota_permille_of_a_core: asked.cpu_permille,
-        cpu_period_us: asked.cpu_period_ms.saturating_mul(1000),
-        memory_max_bytes: asked.memory_max_bytes,
-        memory_high_bytes: asked.memory_high_bytes,
-        pids_max: asked.pids_max,
-    };
-    let applied = linnet_limits::apply(&wanted, &cgroup_name(&settings.runtime_dir))?;
+    let applied = linnet_limits::apply(&wanted(asked), &cgroup_name(&settings.runtime_dir))?;
     let limits = applied.limits();
     if !limits.enforced {
         let problems = limits.problems.join("; ");
@@ -166,6 +160,17 @@ fn enter_limits(settings: &Settings) -> Result<Option<Applied>, StartError> {
         log::warn!("the limits are not all enforced: {problems}");
     }
     Ok(Some(applied))
+}
+
+/// The limits as the kernel is asked for them.
+pub(super) fn wanted(asked: &linnet_settings::Limits) -> Wanted {
+    Wanted {
+        cpu_quota_permille_of_a_core: asked.cpu_permille,
+        cpu_period_us: asked.cpu_period_ms.saturating_mul(1000),
+        memory_max_bytes: asked.memory_max_bytes,
+        memory_high_bytes: asked.memory_high_bytes,
+        pids_max: asked.pids_max,
+    }
 }
 
 /// One cgroup for the host's agent. An agent with a runtime directory of its own is beside it, for a test, and must not
@@ -186,12 +191,13 @@ fn open_sinks(settings: &Settings, mut sinks: Vec<Box<dyn Sink>>) -> Result<Vec<
 }
 
 fn start_view(settings: &Settings) -> Result<(smol::channel::Receiver<Done>, Arc<FileView>), StartError> {
+    let Budget { max_file_bytes, bytes_per_second, burst_bytes, content_bytes } = budget(settings);
     let config = Config {
-        max_file_bytes: settings.hash.max_file_bytes,
-        bytes_per_second: settings.hash.bytes_per_second,
-        burst_bytes: settings.hash.bytes_per_second.saturating_mul(4),
+        max_file_bytes,
+        bytes_per_second,
+        burst_bytes,
+        content_bytes,
         deadline: Config::default().deadline.max(Duration::from_millis(u64::from(settings.hash.wait_ms))),
-        content_bytes: usize::try_from(settings.script.max_content_bytes).unwrap_or(usize::MAX),
         ..Config::default()
     };
     // At most one answer for each ticket, and tickets are bounded by the view's queue.

@@ -60,4 +60,10 @@ pub struct Settings {
     /// When it was loaded.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub loaded_at: Option<Timestamp>,
+    /// Keys whose new value waits for a restart of the agent.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub pending_restart: Vec<String>,
+    /// Why the last change was refused; those in force stayed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
 }

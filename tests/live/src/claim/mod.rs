@@ -15,6 +15,7 @@ mod namespace;
 mod odd_file;
 mod operation;
 mod refusal;
+mod reload;
 mod script;
 mod seed;
 mod setting;
@@ -50,9 +51,10 @@ const GROUPS: [Group; 2] = [
     },
 ];
 
-const ALONE: [&[Case]; 8] = [
+const ALONE: [&[Case]; 9] = [
     seed::CASES,
     setting::CASES,
+    reload::CASES,
     refusal::CASES,
     operation::CASES,
     disk::CASES,
