@@ -1,0 +1,100 @@
+//! `publish-config`: what the fleet does.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use anyhow::{Context as _, Result, bail};
+use linnet_fleet::rollout::FleetDocument;
+use linnet_keys::Sha256Digest;
+use linnet_keys::metadata::{Hashes, TargetFile};
+use linnet_keys::release;
+use serde_json::{Map, Value};
+
+use super::Context;
+use crate::channel::{Channel, read_capped};
+use crate::{draft, effect};
+
+/// The path of the document among the targets.
+pub const PATH: &str = "config/fleet.json";
+const MAX_BYTES: u64 = 1 << 20;
+
+/// Checks the document as a host would, and publishes it.
+pub fn run(context: &Context, file: &Path) -> Result<String> {
+    let bytes = read_capped(file, MAX_BYTES)?;
+    // Twice: our parser refuses what two programs could read differently, the host's own says what a host would.
+    let document = linnet_keys::canonical::parse(&bytes).with_context(|| format!("{file:?}"))?;
+    let version =
+        FleetDocument::parse(&bytes).with_context(|| format!("{file:?}: hosts would refuse it"))?.version;
+    let (channel, _lock) = context.open()?;
+    let digest = Sha256Digest::of(&bytes);
+    if let Some((_, FleetDocument { version: before, .. })) = current(&channel)? {
+        if channel.targets("config")?.targets.get(PATH).and_then(|file| file.hashes.get_sha256())
+            == Some(digest)
+        {
+            return Ok(format!("version {version} of {PATH} is published already, nothing to do\n"));
+        }
+        if version <= before {
+            bail!(
+                "{file:?}: version {version}, where {before} is published: raise it to {} or more",
+                before + 1
+            );
+        }
+    }
+    for path in offered(&document) {
+        refuse_foreign(&channel, &path).with_context(|| format!("{file:?}: update.release"))?;
+    }
+    let length = u64::try_from(bytes.len())?;
+    let next = draft::targets(&channel, context.clock, "config", |targets| {
+        let file =
+            TargetFile { length, hashes: Hashes::sha256(digest), custom: Value::Null, extra: Map::new() };
+        targets.targets.insert(PATH.to_owned(), file);
+        Ok(())
+    })?;
+    let to = crate::publish::package_path(&channel, PATH, digest);
+    if let Some(directory) = to.parent() {
+        effect::directory(directory, 0o755)?;
+    }
+    effect::write(&to, &bytes, effect::PUBLIC)?;
+    let done = format!("version {version} of {PATH} is what the fleet follows now");
+    context.publish_targets(&channel, "config", &next, &done)
+}
+
+/// The document that is published now, as it was written and as hosts read it.
+pub fn current(channel: &Channel) -> Result<Option<(Value, FleetDocument)>> {
+    let Some(file) = channel.targets("config")?.targets.get(PATH) else { return Ok(None) };
+    let digest = file.hashes.get_sha256().with_context(|| format!("{PATH} has no SHA-256"))?;
+    let bytes = read_capped(&crate::publish::package_path(channel, PATH, digest), MAX_BYTES)?;
+    let read = || format!("read the published {PATH}");
+    Ok(Some((
+        serde_json::from_slice(&bytes).with_context(read)?,
+        FleetDocument::parse(&bytes).with_context(read)?,
+    )))
+}
+
+/// The paths of the releases that the document gives to hosts, to all or by overrides to some.
+pub fn offered(document: &Value) -> BTreeSet<String> {
+    let overrides = document.get("overrides").and_then(Value::as_array).into_iter().flatten();
+    let patches = overrides.filter_map(|one| one.get("patch"));
+    let releases = [document].into_iter().chain(patches).filter_map(|part| part.pointer("/update/release"));
+    releases
+        .flat_map(|release| match release {
+            Value::String(path) => vec![path.clone()],
+            Value::Object(by_arch) => {
+                by_arch.values().filter_map(|path| Some(path.as_str()?.to_owned())).collect()
+            }
+            _ => Vec::new(),
+        })
+        .collect()
+}
+
+fn refuse_foreign(channel: &Channel, path: &str) -> Result<()> {
+    let targets = channel.targets("targets")?;
+    let Some(file) = targets.targets.get(path) else {
+        let known: Vec<_> = targets.targets.keys().map(String::as_str).collect();
+        bail!("{path} is not a release of this channel (there is: {})", known.join(", "));
+    };
+    if file.hashes.get_sha256().is_some_and(|digest| release::is_revoked(targets, &digest)) {
+        bail!("{path} was revoked");
+    }
+    Ok(())
+}
