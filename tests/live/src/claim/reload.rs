@@ -1,5 +1,7 @@
 //! Settings that change while the agent runs.
 
+use std::fs;
+
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
@@ -8,7 +10,7 @@ use crate::event::at;
 use crate::program::Behaviour;
 use crate::stage::Stage;
 use crate::suite::Case;
-use crate::trouble::{Result, wrong};
+use crate::trouble::{Doing, Result, wrong};
 use crate::wholeness::{self, Expect};
 
 pub const CASES: &[Case] = &[
@@ -32,7 +34,7 @@ fn followed(stage: &Stage) -> Result<String> {
     agent.await_output(&before)?;
 
     let limits = json!({"enabled": true, "cpu_permille": 400, "memory_max_bytes": 100 << 20});
-    let off = json!({"limits": limits, "events": {"exec": false}, "hash": {"enabled": false}, "argv_max_bytes": 100});
+    let off = json!({"limits": limits, "events": {"exec": false, "script": false}, "hash": {"enabled": false}, "argv_max_bytes": 100});
     let is_there = |health: &Value| !at(health, "settings.loaded_at").is_null();
     let first_loaded = at(&agent.await_health("a health document", is_there)?, "settings.loaded_at").clone();
     let health = reload(&agent, &off, "the settings read again", |settings| {
@@ -51,10 +53,13 @@ fn followed(stage: &Stage) -> Result<String> {
             ));
         }
     }
-    stage.run_well(&tool.path, &[&while_off])?;
-    // Its record may still be in the ring, and what counts is when it is read.
-    agent.await_health("the exec that is left out", |health| {
-        at(health, "losses.exec.filtered.disabled").as_u64().is_some_and(|count| count > 0)
+    let deed = stage.run_well(&tool.path, &[&while_off])?;
+    // What counts is when its record is read; its end, which is told, comes behind it.
+    let end = format!("\"pid\":{},", deed.pid);
+    stage.await_that("the end of what is left out", || {
+        let text = fs::read_to_string(&agent.room.events).doing("read the output")?;
+        let is_there = text.lines().any(|line| line.contains(&end) && line.contains("\"type_uid\":100702"));
+        Ok(is_there.then_some(()))
     })?;
     let second_loaded = at(&health, "settings.loaded_at").clone();
     reload(&agent, &json!({"limits": limits}), "the settings read again", |settings| {
