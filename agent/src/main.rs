@@ -8,6 +8,7 @@ mod kernel;
 mod memory_copy;
 mod process;
 mod record;
+mod remote;
 mod sensor;
 mod sink;
 mod terminal;

@@ -9,6 +9,7 @@
 
 mod bounds;
 mod file;
+pub mod fleet;
 pub mod layers;
 mod values;
 

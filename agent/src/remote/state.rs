@@ -179,7 +179,9 @@ mod tests {
             (6, Err("hash.wait_ms: 0 is outside".to_owned()), "hash.wait_ms"),
             (4, Ok(()), "its version is 4, version 5 is followed"),
         ] {
-            let Answer::Refuse(refused) = memory.received(&document(version), verdict, at(9)) else { panic!() };
+            let Answer::Refuse(refused) = memory.received(&document(version), verdict, at(9)) else {
+                panic!()
+            };
             assert!(refused.why.contains(why), "{}", refused.why);
             assert_eq!((refused.version, refused.at), (Some(version), at(9)));
             let memory = Memory { refused: Some(refused), ..memory.clone() };

@@ -120,7 +120,8 @@ mod tests {
     use super::*;
 
     fn memory() -> Memory {
-        let mut memory = Memory { good: Some(Document::new(1, b"{\"version\": 1}").unwrap()), ..Memory::default() };
+        let mut memory =
+            Memory { good: Some(Document::new(1, b"{\"version\": 1}").unwrap()), ..Memory::default() };
         memory.put_on_trial(Document::new(2, b"{\"version\": 2}").unwrap());
         memory
     }
