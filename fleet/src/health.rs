@@ -11,6 +11,7 @@ mod hook;
 mod limits;
 mod losses;
 mod output;
+mod remote;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -27,6 +28,7 @@ pub use hook::{Hook, RefusedHook};
 pub use limits::{LimitMode, LimitValues, Limits, MemoryEvents, Usage};
 pub use losses::{Losses, LossesByKind};
 pub use output::{Canary, ProcessTable, Settings, Sink};
+pub use remote::{ChannelHealth, DocumentId, RefusedDocument, Remote};
 
 /// The version that this code writes and reads.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -85,6 +87,9 @@ pub struct Health {
     pub canary: Canary,
     /// The settings in force.
     pub settings: Settings,
+    /// The fleet's settings; missing on a host that follows no channel.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remote: Option<Remote>,
 }
 
 /// What the agent is doing.

@@ -52,6 +52,14 @@ pub(crate) fn check(settings: &Settings) -> Result<(), (&'static str, String)> {
     within("health.interval_s", u64::from(settings.health.interval_s), 1, 3600)?;
     within("health.report_interval_s", u64::from(settings.health.report_interval_s), 1, 86_400)?;
     within("health.canary_interval_s", u64::from(settings.health.canary_interval_s), 1, 86_400)?;
+    within("fleet.poll_s", u64::from(settings.fleet.poll_s), 1, 86_400)?;
+    within("fleet.trial_s", u64::from(settings.fleet.trial_s), 0, 86_400)?;
+    if !settings.fleet.enrolment.is_absolute() {
+        return Err(("fleet.enrolment", "give an absolute path".to_owned()));
+    }
+    if !settings.fleet.state_dir.is_absolute() {
+        return Err(("fleet.state_dir", "give an absolute path".to_owned()));
+    }
     if !settings.runtime_dir.is_absolute() {
         return Err(("runtime_dir", "give an absolute path".to_owned()));
     }

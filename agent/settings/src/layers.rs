@@ -19,8 +19,15 @@ use serde_json::{Map, Value};
 use crate::{bounds, values::Settings};
 
 /// Keys, each with all below it, that only the host's own file may set.
-pub const LOCAL_ONLY: &[&str] =
-    &["runtime_dir", "output.file.path", "limits.enabled", "limits.required", "limits.cpu_period_ms"];
+pub const LOCAL_ONLY: &[&str] = &[
+    "runtime_dir",
+    "output.file.path",
+    "limits.enabled",
+    "limits.required",
+    "limits.cpu_period_ms",
+    "fleet.enrolment",
+    "fleet.state_dir",
+];
 
 /// Keys of which the host's own value, or else the default, is the most that the fleet can give.
 pub const CEILINGS: &[&str] =

@@ -15,5 +15,5 @@ mod values;
 
 pub use file::{DEFAULT_PATH, Hexadecimal, Loaded, SettingsError, parse};
 pub use values::{
-    Events, FileOutput, Hash, Health, Limits, LogLevel, Output, ProcessTable, Ring, Script, Settings,
+    Events, FileOutput, Fleet, Hash, Health, Limits, LogLevel, Output, ProcessTable, Ring, Script, Settings,
 };

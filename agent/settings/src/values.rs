@@ -42,6 +42,8 @@ section! {
         process_table: ProcessTable = ProcessTable::default(),
         /// Reports about the sensor itself.
         health: Health = Health::default(),
+        /// The channel that the fleet's settings come from.
+        fleet: Fleet = Fleet::default(),
         /// Directory of the lock and the health document; on tmpfs.
         runtime_dir: PathBuf = PathBuf::from("/run/linnet"),
         /// `error`, `warn`, `info`, `debug` or `trace`; the log goes to standard error.
@@ -156,6 +158,20 @@ section! {
         report_interval_s: u32 = 300,
         /// How often the sensor starts a process of its own to see that it is seen.
         canary_interval_s: u32 = 600,
+    }
+}
+
+section! {
+    /// The fleet's settings, from the channel that this host was enrolled to.
+    Fleet {
+        /// File that says where the channel is and what this host is called; without it, the host follows none.
+        enrolment: PathBuf = PathBuf::from("/etc/linnet/enrolment.json"),
+        /// Directory of what is remembered: the channel's metadata, and the documents that are followed.
+        state_dir: PathBuf = PathBuf::from("/var/lib/linnet/agent"),
+        /// How often the channel is asked, on the whole: each wait is a fifth longer or shorter by chance.
+        poll_s: u32 = 60,
+        /// How long the sensor has to live on with changed settings until they count as good.
+        trial_s: u32 = 60,
     }
 }
 
