@@ -5,6 +5,8 @@
 
 pub mod atomic_file;
 mod capped;
+#[cfg(feature = "channel")]
+pub mod channel;
 pub mod health;
 pub mod host;
 pub mod lock;

@@ -1,0 +1,202 @@
+//! A channel behind a web server: one GET at a time, HTTP/1.1, with every limit set.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use ureq::config::Config;
+use ureq::http::{StatusCode, Uri, header};
+use ureq::unversioned::resolver::DefaultResolver;
+use ureq::unversioned::transport::{ConnectProxyConnector, Connector, RustlsConnector, TcpConnector};
+use ureq::{Agent, Proxy};
+
+use super::error::ChannelError;
+use super::paced::{Pace, PacedConnector};
+use super::reply;
+use super::settings::{ChannelSettings, ProxyChoice};
+use super::tls;
+use super::transport::{Body, Get, Reply, Transport, Validators};
+
+const MAX_REDIRECTS: usize = 3;
+const MAX_HEADER_BYTES: usize = 32 << 10;
+const BUFFER_BYTES: usize = 128 << 10;
+const MAX_IDLE: Duration = Duration::from_secs(15);
+
+/// Fetches from a web server.
+#[derive(Debug)]
+pub struct HttpTransport {
+    agent: Agent,
+    settings: ChannelSettings,
+    /// Without a slash at its end.
+    base: String,
+}
+
+impl HttpTransport {
+    /// A client for the url of the settings. The environment's proxy is read here, once.
+    ///
+    /// # Errors
+    /// [`ChannelError::Settings`], and [`ChannelError::Disk`] for the certificates.
+    pub fn new(settings: &ChannelSettings) -> Result<Self, ChannelError> {
+        let refused = |key, message: &str| ChannelError::Settings { key, message: message.to_owned() };
+        let base = settings.url.trim_end_matches('/').to_owned();
+        let uri: Uri = base.parse().map_err(|_| refused("url", "is no url: give https://host/path"))?;
+        let scheme = uri.scheme_str().unwrap_or_default();
+        if !matches!(scheme, "http" | "https") || uri.host().is_none() {
+            return Err(refused("url", "give https://host/path, http://host/path or file:///directory"));
+        }
+        if uri.query().is_some() || base.contains('#') {
+            return Err(refused("url", "names a directory: it has no query and no fragment"));
+        }
+        let proxy = match settings.proxy_choice() {
+            ProxyChoice::Environment => Proxy::try_from_env(),
+            ProxyChoice::Direct => None,
+            ProxyChoice::Explicit(proxy) => Some(
+                Proxy::new(&proxy)
+                    .map_err(|_| refused("proxy", "give http://[user:password@]host:port, or none"))?,
+            ),
+        };
+        let mut config = Config::builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .max_response_header_size(MAX_HEADER_BYTES)
+            .input_buffer_size(BUFFER_BYTES)
+            .max_idle_connections(1)
+            .max_idle_connections_per_host(1)
+            .max_idle_age(MAX_IDLE)
+            .timeout_resolve(Some(settings.connect_timeout()))
+            .timeout_connect(Some(settings.connect_timeout()))
+            .user_agent(concat!("linnet/", env!("CARGO_PKG_VERSION")))
+            // A body is hashed as it comes: nothing on the way may encode it.
+            .accept_encoding("identity")
+            .proxy(proxy);
+        if scheme == "https" {
+            config = config.https_only(true).tls_config(tls::config(settings.ca_file.as_deref())?);
+        }
+        let pace = Pace {
+            min_bytes_per_s: settings.min_bytes_per_s,
+            window: Duration::from_millis(settings.rate_window_ms),
+        };
+        let connector =
+            ().chain(ConnectProxyConnector::default())
+                .chain(TcpConnector::default())
+                .chain(PacedConnector(pace))
+                .chain(RustlsConnector::default());
+        let agent = Agent::with_parts(config.build(), connector, DefaultResolver::default());
+        Ok(Self { agent, settings: settings.clone(), base })
+    }
+
+    fn ask(
+        &self,
+        url: &str,
+        uri: &Uri,
+        get: &Get<'_>,
+    ) -> Result<ureq::http::Response<ureq::Body>, ChannelError> {
+        let mut request = self.agent.get(uri);
+        if let Some(validators) = get.unless {
+            if let Some(etag) = &validators.etag {
+                request = request.header(header::IF_NONE_MATCH, etag);
+            } else if let Some(date) = &validators.last_modified {
+                request = request.header(header::IF_MODIFIED_SINCE, date);
+            }
+        }
+        if let Some((from, validator)) = range(get) {
+            request =
+                request.header(header::RANGE, format!("bytes={from}-")).header(header::IF_RANGE, validator);
+        }
+        let deadline = self.settings.deadline(get.max_bytes);
+        request
+            .config()
+            .timeout_global(Some(deadline))
+            .build()
+            .call()
+            .map_err(|error| network_error(url.to_owned(), &error))
+    }
+}
+
+/// Without a validator that `If-Range` may hold, a part may be of another state of the file: then all of it is asked.
+fn range<'g>(get: &Get<'g>) -> Option<(u64, &'g str)> {
+    let (from, validators) = get.from?;
+    Some((from, validators.for_range()?)).filter(|(from, _)| *from > 0)
+}
+
+impl Transport for HttpTransport {
+    fn get(&self, get: &Get<'_>) -> Result<Reply, ChannelError> {
+        let url = self.url(get.path);
+        let answer = |what: String| ChannelError::Answer { url: url.clone(), what };
+        let mut uri: Uri = url.parse().map_err(|_| answer("is no url".to_owned()))?;
+        let mut redirects = 0;
+        let response = loop {
+            let response = self.ask(&url, &uri, get)?;
+            match response.status().as_u16() {
+                301 | 302 | 303 | 307 | 308 => {
+                    redirects += 1;
+                    if redirects > MAX_REDIRECTS {
+                        return Err(answer(format!("more than {MAX_REDIRECTS} redirects")));
+                    }
+                    uri = reply::redirect(&uri, response.headers()).map_err(answer)?;
+                }
+                _ => break response,
+            }
+        };
+        let headers = response.headers();
+        let start = match response.status() {
+            StatusCode::OK => 0,
+            StatusCode::PARTIAL_CONTENT => match range(get) {
+                Some((from, _)) if reply::range_begins(headers, from) => from,
+                Some(_) => return Err(answer("another range than was asked for".to_owned())),
+                None => return Err(answer("a part, where the whole was asked for".to_owned())),
+            },
+            StatusCode::NOT_MODIFIED if get.unless.is_some_and(|v| !v.is_empty()) => {
+                return Ok(Reply::NotModified);
+            }
+            StatusCode::NOT_MODIFIED => {
+                return Err(answer("304, though no condition was asked for".to_owned()));
+            }
+            // Object stores answer 403 for what is not there to those who may not list.
+            StatusCode::NOT_FOUND | StatusCode::GONE | StatusCode::FORBIDDEN => return Ok(Reply::Absent),
+            status => {
+                let retry_after = reply::retry_after(headers, Timestamp::now());
+                return Err(ChannelError::Status { url, status: status.as_u16(), retry_after });
+            }
+        };
+        if headers.get(header::CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
+            return Err(answer("encoded, though that was not asked for".to_owned()));
+        }
+        let validators: Validators = reply::validators(headers);
+        let body = response.into_body();
+        if body.content_length().is_some_and(|length| length > get.max_bytes) {
+            return Err(ChannelError::TooLong { url, cap: get.max_bytes });
+        }
+        Ok(Reply::Found(Body { reader: Box::new(body.into_reader()), start, validators }))
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}/{path}", self.base)
+    }
+}
+
+fn network_error(url: String, error: &ureq::Error) -> ChannelError {
+    use rustls::CertificateError as Certificate;
+    let hint = match error {
+        ureq::Error::Timeout(which) => {
+            return ChannelError::Slow { url, message: format!("no time left (to {which})") };
+        }
+        ureq::Error::Io(error) if error.kind() == std::io::ErrorKind::TimedOut => {
+            return ChannelError::Slow { url, message: error.to_string() };
+        }
+        ureq::Error::Rustls(rustls::Error::InvalidCertificate(certificate)) => match certificate {
+            Certificate::UnknownIssuer => ": name the authority that signed it as ca_file",
+            Certificate::Expired
+            | Certificate::ExpiredContext { .. }
+            | Certificate::NotValidYet
+            | Certificate::NotValidYetContext { .. } => ": is the clock of this host right?",
+            Certificate::NotValidForName | Certificate::NotValidForNameContext { .. } => {
+                ": it is another host's, or the url names it otherwise"
+            }
+            _ => "",
+        },
+        ureq::Error::HostNotFound => ": is the name right, and does this host have name lookup?",
+        _ => "",
+    };
+    ChannelError::Network { url, message: format!("{error}{hint}") }
+}

@@ -1,0 +1,130 @@
+//! How a channel is reached. Every limit is a setting, so that tests need not wait.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::directory::DirectoryTransport;
+use super::error::ChannelError;
+use super::http::HttpTransport;
+use super::transport::Transport;
+
+/// How a channel is reached.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChannelSettings {
+    /// `https://…`, `http://…` or `file:///…`, the directory that holds `timestamp.json`.
+    pub url: String,
+    /// PEM certificates that are trusted for TLS beside those of the system.
+    #[serde(default)]
+    pub ca_file: Option<PathBuf>,
+    /// `http://[user:password@]host:port`, or `none` for no proxy whatever the environment says. Without it, the
+    /// variables `https_proxy`, `http_proxy`, `all_proxy` and `no_proxy` count.
+    #[serde(default)]
+    pub proxy: Option<String>,
+    /// For the connection, name lookup included.
+    #[serde(default = "connect_timeout_ms")]
+    pub connect_timeout_ms: u64,
+    /// For a whole request of metadata, or of another small file.
+    #[serde(default = "request_timeout_ms")]
+    pub request_timeout_ms: u64,
+    /// For the download of a release, resumed parts not counted.
+    #[serde(default = "download_timeout_ms")]
+    pub download_timeout_ms: u64,
+    /// The lowest rate, kept in each [`ChannelSettings::rate_window_ms`] of waiting.
+    #[serde(default = "min_bytes_per_s")]
+    pub min_bytes_per_s: u64,
+    /// The time over which the rate is measured, and so the longest silence.
+    #[serde(default = "rate_window_ms")]
+    pub rate_window_ms: u64,
+}
+
+const fn connect_timeout_ms() -> u64 {
+    10_000
+}
+const fn request_timeout_ms() -> u64 {
+    60_000
+}
+const fn download_timeout_ms() -> u64 {
+    4 * 3_600_000
+}
+const fn min_bytes_per_s() -> u64 {
+    1024
+}
+const fn rate_window_ms() -> u64 {
+    20_000
+}
+
+/// Which proxy a transport uses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ProxyChoice {
+    /// What the environment says.
+    Environment,
+    /// None.
+    Direct,
+    /// This one.
+    Explicit(String),
+}
+
+impl ChannelSettings {
+    /// The defaults for a url.
+    #[must_use]
+    pub fn new(url: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            ca_file: None,
+            proxy: None,
+            connect_timeout_ms: connect_timeout_ms(),
+            request_timeout_ms: request_timeout_ms(),
+            download_timeout_ms: download_timeout_ms(),
+            min_bytes_per_s: min_bytes_per_s(),
+            rate_window_ms: rate_window_ms(),
+        }
+    }
+
+    /// The transport that the url asks for.
+    ///
+    /// # Errors
+    /// [`ChannelError::Settings`]; [`ChannelError::Disk`] for a certificate file that can't be read.
+    pub fn transport(&self) -> Result<Box<dyn Transport>, ChannelError> {
+        for (key, value) in [
+            ("connect_timeout_ms", self.connect_timeout_ms),
+            ("request_timeout_ms", self.request_timeout_ms),
+            ("download_timeout_ms", self.download_timeout_ms),
+            ("rate_window_ms", self.rate_window_ms),
+        ] {
+            if value == 0 {
+                return Err(ChannelError::Settings { key, message: "0 leaves no time at all".to_owned() });
+            }
+        }
+        if let Some(path) = self.url.strip_prefix("file://") {
+            return Ok(Box::new(DirectoryTransport::new(path)?));
+        }
+        Ok(Box::new(HttpTransport::new(self)?))
+    }
+
+    /// Which proxy the settings ask for.
+    #[must_use]
+    pub fn proxy_choice(&self) -> ProxyChoice {
+        match self.proxy.as_deref() {
+            None => ProxyChoice::Environment,
+            Some("none") => ProxyChoice::Direct,
+            Some(proxy) => ProxyChoice::Explicit(proxy.to_owned()),
+        }
+    }
+
+    pub(super) fn connect_timeout(&self) -> Duration {
+        Duration::from_millis(self.connect_timeout_ms)
+    }
+
+    /// The deadline of a request: small files are metadata and the like.
+    pub(super) fn deadline(&self, max_bytes: u64) -> Duration {
+        const SMALL: u64 = 8 << 20;
+        Duration::from_millis(if max_bytes <= SMALL {
+            self.request_timeout_ms
+        } else {
+            self.download_timeout_ms
+        })
+    }
+}

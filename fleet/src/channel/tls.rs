@@ -1,0 +1,54 @@
+//! Which certificates are trusted for TLS: the system's and those of `ca_file`.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, TlsProvider, parse_pem};
+
+use super::error::{ChannelError, disk_error};
+use crate::capped;
+
+/// Where distributions keep their bundle: Debian, Alpine and Arch; Fedora; older ones of Red Hat; SUSE.
+const BUNDLES: [&str; 4] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+];
+/// Bundles have some 200 KiB.
+const MAX_BUNDLE_BYTES: usize = 4 << 20;
+
+/// The settings of TLS. A host without a bundle of the system's has only what `ca_file` names.
+pub(super) fn config(ca_file: Option<&Path>) -> Result<TlsConfig, ChannelError> {
+    let mut certificates = Vec::new();
+    for bundle in BUNDLES {
+        if let Ok(Some(pem)) = capped::read(Path::new(bundle), MAX_BUNDLE_BYTES) {
+            certificates.extend(certificates_of(&pem));
+            break;
+        }
+    }
+    if let Some(path) = ca_file {
+        let refused =
+            |message: &str| ChannelError::Settings { key: "ca_file", message: format!("{path:?} {message}") };
+        let pem = capped::read(path, MAX_BUNDLE_BYTES).map_err(disk_error("read", path))?;
+        let own = certificates_of(&pem.ok_or_else(|| refused("is longer than 4 MiB"))?);
+        if own.is_empty() {
+            return Err(refused("holds no certificate: give a file in PEM"));
+        }
+        certificates.extend(own);
+    }
+    Ok(TlsConfig::builder()
+        .provider(TlsProvider::Rustls)
+        .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .root_certs(RootCerts::Specific(Arc::new(certificates)))
+        .build())
+}
+
+fn certificates_of(pem: &[u8]) -> Vec<Certificate<'static>> {
+    parse_pem(pem)
+        .filter_map(|item| match item {
+            Ok(PemItem::Certificate(certificate)) => Some(certificate),
+            _ => None,
+        })
+        .collect()
+}
