@@ -1,6 +1,7 @@
 //! The command line.
 
 mod check_config;
+mod config;
 mod log_output;
 mod run;
 mod self_test;
@@ -67,6 +68,18 @@ enum Command {
         /// The file
         file: PathBuf,
     },
+    /// Show the settings, and whose value each is
+    Config {
+        /// Settings file of the host's own
+        #[arg(long, value_name = "FILE")]
+        settings: Option<PathBuf>,
+        /// With what the fleet's document makes of them
+        #[arg(long)]
+        effective: bool,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// End at once: the sensor starts it to see that it is seen
     #[command(hide = true, name = "canary")]
     Canary,
@@ -93,6 +106,9 @@ pub fn execute(arguments: Arguments) -> anyhow::Result<u8> {
         Command::Status { settings, json } => status::execute(settings.as_deref(), json),
         Command::SelfTest { common, json } => self_test::execute(&common, json),
         Command::CheckConfig { file } => check_config::execute(&file),
+        Command::Config { settings, effective, json } => {
+            config::execute(settings.as_deref(), effective, json)
+        }
         Command::Canary => Ok(exit_code::OK),
     }
 }

@@ -17,7 +17,7 @@ pub fn execute(common: &Common, stdout: bool) -> anyhow::Result<u8> {
     if stdout || loaded.settings.output.stdout {
         sinks.push(Box::new(Stdout));
     }
-    let sensor = start(loaded, Extra { btf: common.btf.clone(), sinks })?;
+    let sensor = start(loaded, Extra { btf: common.btf.clone(), sinks, follow_fleet: true })?;
     smol::block_on(sensor.run()).context("event loop")?;
     Ok(exit_code::OK)
 }

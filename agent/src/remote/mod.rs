@@ -4,6 +4,7 @@
 //! ([`state`]), what its settings are then ([`linnet_settings::layers`]), and what survives a restart ([`store`]). The
 //! host's own file is one layer of it, and outranks the fleet.
 
+pub mod poll;
 pub mod state;
 pub mod store;
 
@@ -45,16 +46,7 @@ pub struct Follower {
 impl Follower {
     /// Takes up what is remembered in `directory`. What is wrong there is told and never keeps the sensor from starting.
     pub fn open(directory: &Path, host: HostTraits, loaded: &Loaded, now: Timestamp) -> Self {
-        let mut follower = Self::read_only(directory, host, loaded);
-        follower.memory.started(now);
-        follower.save();
-        follower
-    }
-
-    /// The same without counting this as a start: for commands that only look.
-    pub fn read_only(directory: &Path, host: HostTraits, loaded: &Loaded) -> Self {
-        let local = loaded.source.clone();
-        let mut follower = Self { store: None, memory: Memory::default(), host, local, notes: Vec::new() };
+        let mut follower = Self::new(host, loaded);
         match Store::open(directory) {
             Ok(store) => {
                 let (memory, problem) = store.load();
@@ -69,13 +61,19 @@ impl Follower {
                 directory.display()
             ),
         }
+        follower.memory.started(now);
+        follower.save();
         follower
     }
 
-    /// Nothing but the host's own file, for an agent that has no place to remember anything.
-    pub fn nowhere(loaded: &Loaded) -> Self {
+    /// What is remembered in `directory`, to be looked at: nothing there changes.
+    pub fn look(directory: &Path, host: HostTraits, loaded: &Loaded) -> Self {
+        Self { memory: Store::look(directory), ..Self::new(host, loaded) }
+    }
+
+    fn new(host: HostTraits, loaded: &Loaded) -> Self {
         let local = loaded.source.clone();
-        Self { store: None, memory: Memory::default(), host: HostTraits::default(), local, notes: Vec::new() }
+        Self { store: None, memory: Memory::default(), host, local, notes: Vec::new() }
     }
 
     /// Another file of the host's own.

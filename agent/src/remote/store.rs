@@ -17,6 +17,7 @@ use sha2::{Digest, Sha256};
 
 use super::state::{Document, Memory};
 
+const FILE: &str = "settings.json";
 const SCHEMA_VERSION: u32 = 1;
 /// Three documents of the longest kind, escaped.
 const MAX_BYTES: u64 = 8 << 20;
@@ -42,7 +43,12 @@ impl Store {
     pub fn open(directory: &Path) -> io::Result<Self> {
         use std::os::unix::fs::DirBuilderExt;
         fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
-        Ok(Self { path: directory.join("settings.json") })
+        Ok(Self { path: directory.join(FILE) })
+    }
+
+    /// What is remembered in `directory`; nothing where that can't be told. Changes nothing.
+    pub fn look(directory: &Path) -> Memory {
+        Self { path: directory.join(FILE) }.read().unwrap_or_default()
     }
 
     /// What is remembered, and what was wrong with the file if it had to be put aside.

@@ -71,7 +71,8 @@ fn a_refused_document_leaves_the_last_good_one_and_is_told_once() {
 
 #[test]
 fn an_override_that_is_wrong_for_other_hosts_is_refused_here_too() {
-    let mut follower = Follower::nowhere(&loaded(None));
+    let directory = tempfile::tempdir().unwrap();
+    let mut follower = Follower::open(directory.path(), host(&[]), &loaded(None), now());
     let bytes = json!({"version": 1, "overrides": [
         {"name": "x", "match": {"tags": ["elsewhere"]}, "patch": {"agent": {"hash": {"wait": 1}}}}]})
     .to_string();

@@ -24,23 +24,13 @@ impl Sensor {
         let named = self.parts.loaded.named.clone();
         let result = Loaded::read(named.as_deref()).map_err(|error| error.to_string());
         let outcome = result.and_then(|loaded| {
-            let changed = self.apply(&loaded.settings)?;
+            let settings = self.with_local(&loaded)?;
+            self.apply_and_tell(&settings)?;
             self.reloaded.sha256 = loaded.sha256;
-            Ok(changed)
+            Ok(())
         });
         match outcome {
-            Ok(changed) => {
-                log::info!("settings read again: {} keys changed", changed.live.len());
-                for key in &changed.live {
-                    log::info!("settings: {key} is followed now");
-                }
-                for key in &changed.pending_restart {
-                    log::warn!("settings: {key} waits for a restart of the agent");
-                }
-                self.reloaded.at = Some(Timestamp::now());
-                self.reloaded.pending_restart = changed.pending_restart;
-                self.reloaded.refused = None;
-            }
+            Ok(()) => log::info!("settings read again"),
             Err(why) => {
                 log::error!("settings refused, those in force stay: {why}");
                 self.reloaded.refused = Some(why);

@@ -7,7 +7,7 @@ use linnet_fleet::health::{
 };
 use serde_json::{Value, json};
 
-use super::run::Sensor;
+use super::{fleet::FleetSide, run::Sensor};
 
 /// What has been reported so far.
 #[derive(Default)]
@@ -78,6 +78,7 @@ pub fn health(sensor: &mut Sensor, state: State, losses: LossesByKind) -> Health
             pending_restart: reloaded.pending_restart.clone(),
             refused: reloaded.refused.clone(),
         },
+        remote: sensor.parts.fleet.as_ref().map(FleetSide::health),
         ..Health::default()
     }
 }

@@ -23,6 +23,7 @@ use serde_json::json;
 use smol::{Timer, channel::Receiver, future::FutureExt, stream::StreamExt};
 
 use super::{
+    fleet::FleetSide,
     ledger::missing_total,
     pipeline::Pipeline,
     reload::Reloaded,
@@ -70,6 +71,8 @@ pub struct Started {
     pub files_done: Receiver<Done>,
     /// Hierarchy that names containers.
     pub v1_controller: Option<&'static str>,
+    /// What it has of the fleet; none on a host that follows no channel.
+    pub fleet: Option<FleetSide>,
 }
 
 /// The running sensor.
@@ -77,6 +80,8 @@ pub struct Sensor {
     pub(super) parts: Started,
     /// The settings in force; `parts.loaded` has those that it was started with.
     pub(super) settings: Settings,
+    /// The settings that were asked for last; some of it may wait for a restart.
+    pub(super) wanted: Settings,
     pub(super) reloaded: Reloaded,
     pub(super) started_at_ms: i64,
     pub(super) reported: Reported,
@@ -93,6 +98,7 @@ enum Woken {
     Ring,
     File(Done),
     Time,
+    Fleet(Vec<u8>),
     Signal(Option<Signal>),
 }
 
@@ -103,6 +109,7 @@ impl Sensor {
         let report = Duration::from_secs(u64::from(parts.loaded.settings.health.report_interval_s));
         Self {
             settings: parts.loaded.settings.clone(),
+            wanted: parts.loaded.settings.clone(),
             reloaded: Reloaded::default(),
             parts,
             started_at_ms: clock::epoch_ms(),
@@ -150,6 +157,7 @@ impl Sensor {
                 Woken::Signal(Some(Signal::Hup)) => self.reload(),
                 Woken::Signal(Some(_)) => break,
                 Woken::File(done) => self.parts.pipeline.file_done(done),
+                Woken::Fleet(document) => self.received(&document),
                 Woken::Signal(None) | Woken::Ring | Woken::Time => {}
             }
         }
@@ -191,7 +199,7 @@ impl Sensor {
         let lot = self.parts.pipeline.lot();
         let tend_at = lot.next_deadline().map(|deadline| deadline.min(Instant::now() + TEND));
         let until = tend_at.map_or(tick_at, |tend_at| tend_at.min(tick_at));
-        let Started { ring, files_done, pipeline, .. } = &mut self.parts;
+        let Started { ring, files_done, pipeline, fleet, .. } = &mut self.parts;
         let signal = async {
             let Some(signals) = &mut self.signals else { return std::future::pending().await };
             let came = signals.next().await.transpose()?;
@@ -209,6 +217,13 @@ impl Sensor {
             Timer::at(until).await;
             Ok(Woken::Time)
         };
+        let document = async {
+            match fleet {
+                Some(fleet) => Ok(Woken::Fleet(fleet.next().await)),
+                None => std::future::pending().await,
+            }
+        };
+        let time = time.or(document);
         let woken = signal.or(ring).or(file).or(time).await;
         if tend_at.is_some() {
             pipeline.view().tend();
@@ -279,6 +294,7 @@ impl Sensor {
         }
         self.parts.pipeline.table().sweep(SWEEP, seed::is_alive);
         self.parts.pipeline.table().drop_ended_before(clock::boot_ns().saturating_sub(2_000_000_000));
+        self.tend_fleet(now);
         let losses = self.losses();
         self.report_loss(&losses);
         if now >= self.report_at {

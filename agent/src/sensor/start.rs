@@ -18,6 +18,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     apply::budget,
+    fleet::{FleetError, FleetSide},
     parked::ParkingLot,
     pipeline::{Parts, Pipeline},
     run::Sensor,
@@ -50,6 +51,9 @@ pub enum StartError {
     /// The kernel side.
     #[error(transparent)]
     Load(#[from] LoadError),
+    /// The fleet's side.
+    #[error(transparent)]
+    Fleet(#[from] FleetError),
     /// A sink.
     #[error("{0}")]
     Sink(#[from] SinkError),
@@ -71,6 +75,7 @@ impl StartError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::NotRoot | Self::Load(_) | Self::LimitsNotEnforced(_) => crate::exit_code::UNSUPPORTED,
+            Self::Fleet(FleetError::Enrolment(_) | FleetError::Settings(_)) => crate::exit_code::USAGE,
             Self::Lock(LockError::Held { .. }) => crate::exit_code::LOCKED,
             _ => crate::exit_code::ERROR,
         }
@@ -84,18 +89,22 @@ pub struct Extra {
     pub btf: Option<PathBuf>,
     /// Sinks beside those of the settings.
     pub sinks: Vec<Box<dyn Sink>>,
+    /// Whether the fleet's settings are followed, where the host was enrolled.
+    pub follow_fleet: bool,
 }
 
 /// Starts everything, up to attached programs and an open output.
 ///
 /// # Errors
 /// [`StartError`]; nothing stays behind but an empty cgroup and the output file.
-pub fn start(loaded: Loaded, extra: Extra) -> Result<Sensor, StartError> {
-    let settings = &loaded.settings;
+pub fn start(mut loaded: Loaded, extra: Extra) -> Result<Sensor, StartError> {
     if !rustix::process::geteuid().is_root() {
         return Err(StartError::NotRoot);
     }
-    let lock = Lock::acquire(&settings.lock_path())?;
+    let lock = Lock::acquire(&loaded.settings.lock_path())?;
+    let host = Host::read();
+    let fleet = if extra.follow_fleet { FleetSide::open(&mut loaded, &host)? } else { None };
+    let settings = &loaded.settings;
     // The cgroup comes first: what is made in it is charged to it, the ring above all.
     let limits = enter_limits(settings)?;
     let sinks = open_sinks(settings, extra.sinks)?;
@@ -114,7 +123,6 @@ pub fn start(loaded: Loaded, extra: Extra) -> Result<Sensor, StartError> {
             );
         }
     }
-    let host = Host::read();
     let prelude = event::host::prelude(&host)?;
     let (files_done, view) = start_view(settings)?;
     let boot_id = host.boot_id.as_ref().map(ToString::to_string).unwrap_or_default();
@@ -141,6 +149,7 @@ pub fn start(loaded: Loaded, extra: Extra) -> Result<Sensor, StartError> {
         pipeline,
         files_done,
         v1_controller,
+        fleet,
     };
     Ok(Sensor::new(parts, writer))
 }

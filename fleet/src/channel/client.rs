@@ -12,6 +12,7 @@ use linnet_keys::{ErrorClass, Sha256Digest, TimestampChange, TrustError, Trusted
 use super::error::{ChannelError, body_error, disk_error};
 use super::store::Store;
 use super::transport::{Body, Get, Reply, Transport, Validators};
+use crate::capped;
 
 /// The roles whose documents stand under their own names.
 const TOP_LEVEL: [&str; 4] = ["root", "timestamp", "snapshot", "targets"];
@@ -64,6 +65,21 @@ impl Channel {
         store.write("root", root)
     }
 
+    /// As [`Channel::initialize`], unless the directory has a root already; `file` is the root that the host was
+    /// enrolled with.
+    ///
+    /// # Errors
+    /// As [`Channel::initialize`].
+    pub fn initialize_once(directory: &Path, file: &Path) -> Result<(), ChannelError> {
+        if Store::new(directory).path("root").exists() {
+            return Ok(());
+        }
+        let cap = usize::try_from(MAX_ROOT_BYTES).unwrap_or(usize::MAX);
+        let root = capped::read(file, cap).map_err(disk_error("read", file.to_owned()))?;
+        let too_long = || ChannelError::TooLong { url: file.display().to_string(), cap: MAX_ROOT_BYTES };
+        Self::initialize(directory, &root.ok_or_else(too_long)?)
+    }
+
     /// Opens a directory of metadata. Nothing is fetched yet.
     ///
     /// # Errors
@@ -102,6 +118,30 @@ impl Channel {
         refresh.updated |= self.refresh_targets(&wanted, "root", now, &mut refresh.discarded)?;
         self.fresh = true;
         Ok(refresh)
+    }
+
+    /// As [`Channel::refresh`], with one request where nothing was published since the last one of this object: the
+    /// timestamp, conditionally. A new root is published with a new timestamp, so an unchanged timestamp says that there
+    /// is none; a server that withholds both is found out when the timestamp expires.
+    ///
+    /// # Errors
+    /// As [`Channel::refresh`].
+    pub fn poll(&mut self, now: Timestamp) -> Result<Refresh, ChannelError> {
+        if self.fresh && self.is_unchanged(now)? {
+            return Ok(Refresh { updated: false, discarded: Vec::new() });
+        }
+        self.refresh(now)
+    }
+
+    fn is_unchanged(&self, now: Timestamp) -> Result<bool, ChannelError> {
+        let wanted = FileWanted::timestamp();
+        let Some(validators) = self.store.validators(&self.metadata.url(&wanted.path)) else {
+            return Ok(false);
+        };
+        let get = Get { unless: Some(&validators), ..Get::whole(&wanted.path, wanted.max_bytes) };
+        let is_unchanged = matches!(self.metadata.get(&get)?, Reply::NotModified);
+        // What expired meanwhile is for the whole refresh to tell.
+        Ok(is_unchanged && self.trusted.is_fresh(now))
     }
 
     /// What is trusted after the last refresh.

@@ -365,6 +365,19 @@ impl Trusted {
         self.targets(RoleName::Targets.as_str()).is_some_and(|targets| release::is_revoked(targets, digest))
     }
 
+    /// Whether what is trusted is complete, current and not expired: root, timestamp, snapshot and targets.
+    #[must_use]
+    pub fn is_fresh(&self, now: Time) -> bool {
+        let targets = self.targets(RoleName::Targets.as_str());
+        let expiries = [
+            Some(self.root.common.expires),
+            self.timestamp().map(|timestamp| timestamp.common.expires),
+            self.snapshot().map(|snapshot| snapshot.common.expires),
+            targets.map(|targets| targets.common.expires),
+        ];
+        expiries.into_iter().all(|at| at.is_some_and(|at| at > now))
+    }
+
     /// 5.3.12: whether documents are named by version and targets by digest.
     #[must_use]
     pub fn consistent_snapshot(&self) -> bool {
