@@ -1,6 +1,7 @@
 //! The client: [`linnet_keys::Trusted`] says what is wanted next, this fetches it, and stores it once it was accepted.
 
 use std::io::Read;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -62,6 +63,8 @@ impl Channel {
     pub fn initialize(directory: &Path, root: &[u8]) -> Result<(), ChannelError> {
         let store = Store::new(directory);
         Trusted::from_root(root).map_err(|source| refused("the given root", source))?;
+        let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory);
+        made.map_err(disk_error("make", directory.to_owned()))?;
         store.write("root", root)
     }
 
