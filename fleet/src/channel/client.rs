@@ -8,7 +8,9 @@ use jiff::Timestamp;
 use linnet_keys::trusted::{
     FileWanted, MAX_ROOT_BYTES, MAX_ROOTS, MAX_SNAPSHOT_BYTES, MAX_TARGETS_BYTES, MAX_TIMESTAMP_BYTES, Search,
 };
-use linnet_keys::{ErrorClass, Sha256Digest, TimestampChange, TrustError, Trusted, VerifiedTarget};
+use linnet_keys::{Sha256Digest, TimestampChange, TrustError, Trusted, VerifiedTarget};
+
+use serde::de::IgnoredAny;
 
 use super::error::{ChannelError, body_error, disk_error};
 use super::store::Store;
@@ -323,7 +325,9 @@ impl Channel {
             match self.trusted.update_targets(role, parent, &bytes, now) {
                 Ok(()) => return Ok(false),
                 // Garbage is told; one that is merely old is replaced without a word.
-                Err(why) if why.class() == ErrorClass::Malformed => self.discard(role, why, discarded)?,
+                Err(why) if serde_json::from_slice::<IgnoredAny>(&bytes).is_err() => {
+                    self.discard(role, why, discarded)?;
+                }
                 Err(_) => {}
             }
         }

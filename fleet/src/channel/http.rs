@@ -1,5 +1,6 @@
 //! A channel behind a web server: one GET at a time, HTTP/1.1, with every limit set.
 
+use std::io;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -176,27 +177,39 @@ impl Transport for HttpTransport {
 }
 
 fn network_error(url: String, error: &ureq::Error) -> ChannelError {
-    use rustls::CertificateError as Certificate;
-    let hint = match error {
+    match error {
         ureq::Error::Timeout(which) => {
-            return ChannelError::Slow { url, message: format!("no time left (to {which})") };
+            ChannelError::Slow { url, message: format!("no time left (to {which})") }
         }
-        ureq::Error::Io(error) if error.kind() == std::io::ErrorKind::TimedOut => {
-            return ChannelError::Slow { url, message: error.to_string() };
+        ureq::Error::Io(error) if error.kind() == io::ErrorKind::TimedOut => {
+            ChannelError::Slow { url, message: error.to_string() }
         }
-        ureq::Error::Rustls(rustls::Error::InvalidCertificate(certificate)) => match certificate {
-            Certificate::UnknownIssuer => ": name the authority that signed it as ca_file",
-            Certificate::Expired
-            | Certificate::ExpiredContext { .. }
-            | Certificate::NotValidYet
-            | Certificate::NotValidYetContext { .. } => ": is the clock of this host right?",
-            Certificate::NotValidForName | Certificate::NotValidForNameContext { .. } => {
-                ": it is another host's, or the url names it otherwise"
-            }
-            _ => "",
-        },
-        ureq::Error::HostNotFound => ": is the name right, and does this host have name lookup?",
-        _ => "",
+        other => ChannelError::Network { url, message: format!("{error}{}", hint(other)) },
+    }
+}
+
+/// What an operator can do about it.
+fn hint(error: &ureq::Error) -> &'static str {
+    use rustls::CertificateError as Certificate;
+    let tls = match error {
+        ureq::Error::Rustls(error) => Some(error),
+        ureq::Error::Io(error) => error.get_ref().and_then(|inner| inner.downcast_ref()),
+        ureq::Error::HostNotFound => return ": is the name right, and does this host have name lookup?",
+        _ => None,
     };
-    ChannelError::Network { url, message: format!("{error}{hint}") }
+    let Some(rustls::Error::InvalidCertificate(certificate)) = tls else { return "" };
+    match certificate {
+        // The same name with another key looks like a bad signature.
+        Certificate::UnknownIssuer | Certificate::BadSignature => {
+            ": name the authority that signed it as ca_file"
+        }
+        Certificate::Expired
+        | Certificate::ExpiredContext { .. }
+        | Certificate::NotValidYet
+        | Certificate::NotValidYetContext { .. } => ": is the clock of this host right?",
+        Certificate::NotValidForName | Certificate::NotValidForNameContext { .. } => {
+            ": it is another host's, or the url names it otherwise"
+        }
+        _ => "",
+    }
 }
