@@ -26,7 +26,9 @@ pub fn execute(named: Option<&std::path::Path>, fleet: bool, as_json: bool) -> a
     if as_json {
         println!("{}", document(&shown));
     } else {
-        print!("{}", sanitised(&table(&shown)));
+        for line in table(&shown).lines() {
+            println!("{}", sanitised(line));
+        }
     }
     Ok(exit_code::OK)
 }
