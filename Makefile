@@ -6,10 +6,12 @@ MAKEFLAGS += --no-print-directory
 export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
 
 target := x86_64-unknown-linux-musl
-binaries := linnet-agent linnet-live linnet-bench
+binaries := linnet-agent linnet-updater linnet-keys linnet-live linnet-bench linnet-update-suite linnet-test-agent
+packages := linnet-agent linnet-updater linnet-publisher linnet-live linnet-bench linnet-update-suite
+version = $(shell sed -nE 's/^version = "(.*)"/\1/p' Cargo.toml | head -n 1)
 out := target/$(target)/release
 
-.PHONY: run build test test-unit test-live test-docker test-kernels test-systemd lint bench setup-build setup-test clean help
+.PHONY: run build package demo-update test test-unit test-live test-update test-docker test-kernels test-systemd lint bench setup-build setup-test clean help
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -20,13 +22,30 @@ run: build ## build, and watch this machine live
 	exec dist/bin/linnet-agent watch
 
 build: setup-build ## binaries into dist/bin/
-	cargo build --locked --release --target $(target) $(addprefix -p ,$(binaries))
+	cargo build --locked --release --target $(target) $(addprefix -p ,$(packages))
 	install -d dist/bin
 	install -s -m 0755 $(addprefix $(out)/,$(binaries)) dist/bin/
 	install -m 0644 "$$(ls -t $(out)/build/linnet-agent-*/out/linnet-programs | head -n 1)" dist/linnet-programs.o
 
-test: setup-test build lint test-unit test-live test-docker test-kernels test-systemd ## everything
+test: setup-test build lint test-unit test-live test-update test-docker test-kernels test-systemd ## everything
 	@echo "all suites passed"
+
+package: build ## the release that linnet-keys add-release takes, into dist/
+	rm -rf dist/release
+	install -d dist/release/bin dist/release/systemd
+	install -m 0755 dist/bin/linnet-agent dist/bin/linnet-updater dist/release/bin/
+	install -m 0644 systemd/*.service systemd/*.timer dist/release/systemd/
+	updater/package dist/release $(version) dist/linnet-$(version)-x86_64.tar.gz
+	@ls -l dist/linnet-$(version)-x86_64.tar.gz
+
+demo-update: build ## the story of an update in a minute, on a scratch root
+	tests/demo-update
+
+# The updater under test has kill points; the one in dist/bin has none.
+test-update: setup-test build ## the updater killed, without power, and on bad days
+	cargo build --locked --release --target $(target) --target-dir target/kill-points -p linnet-updater --features kill-points
+	dist/bin/linnet-update-suite --agent dist/bin/linnet-test-agent \
+		--updater target/kill-points/$(target)/release/linnet-updater
 
 # The kernel programs were built by `build` already.
 test-unit: build ## unit, property and golden tests

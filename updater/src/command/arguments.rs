@@ -1,0 +1,101 @@
+//! What can be typed.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+use linnet_keys::release::Version;
+
+/// Takes this host from one signed release to the next, watches it, and rolls back by itself.
+#[derive(Debug, Parser)]
+#[command(name = "linnet-updater", version, about)]
+pub struct Arguments {
+    /// Settings; /etc/linnet/updater.json where there is one, else all defaults.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub settings: Option<PathBuf>,
+    /// Work below this directory in place of /.
+    #[arg(long, global = true, value_name = "DIR")]
+    pub root_dir: Option<PathBuf>,
+    /// Print one JSON object.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Bring the first release onto this host, verified, also without network.
+    Install {
+        /// A channel: its URL, or a directory that holds a copy of it.
+        #[arg(long, value_name = "URL|DIR")]
+        from: String,
+        /// The root of trust, brought to this host by a way that you trust.
+        #[arg(long, value_name = "FILE")]
+        root: PathBuf,
+    },
+    /// Allow updates again.
+    Enable,
+    /// Change nothing on this host, whatever the channel says.
+    Disable {
+        /// For those who ask later.
+        #[arg(long)]
+        why: Option<String>,
+    },
+    /// Want one version, whatever the channel says.
+    Pin {
+        /// Which; the one that is installed unless given.
+        version: Option<Version>,
+        /// For those who ask later.
+        #[arg(long)]
+        why: Option<String>,
+    },
+    /// Follow the channel again.
+    Unpin,
+    /// Allow a release that failed on this host to be tried again.
+    Retry {
+        /// Which version; all unless given.
+        version: Option<Version>,
+    },
+    /// Say whether there is an update, and change nothing.
+    Check,
+    /// Take what the channel wants of this host.
+    Update,
+    /// Do what the timer does: finish what was begun, then update; being held is no error.
+    Run,
+    /// Go back to the release before.
+    Rollback {
+        /// For those who ask later.
+        #[arg(long)]
+        why: Option<String>,
+    },
+    /// Say how things are.
+    Status,
+    /// Say what happened.
+    History {
+        /// How many lines.
+        #[arg(long, short = 'n', default_value_t = 30)]
+        lines: usize,
+    },
+    /// Finish or undo what was interrupted, and check what is installed.
+    Recover {
+        /// Roll back: the time of whoever watched is up.
+        #[arg(long, hide = true)]
+        dead_man: bool,
+        /// Roll back if the agent is on probation: the service manager gave it up.
+        #[arg(long, hide = true, conflicts_with = "dead_man")]
+        agent_failed: bool,
+    },
+    /// Stop the agent and remove it from this host.
+    Uninstall {
+        /// Also remove the updater's state, the root of trust included.
+        #[arg(long)]
+        purge: bool,
+    },
+    /// Say whether this updater could take over on this host.
+    SelfTest,
+    /// Wait, and roll back unless the transaction ends.
+    #[command(hide = true)]
+    DeadMan,
+}

@@ -1,0 +1,113 @@
+//! `install`: the first release of a host, with the same verification as every later one.
+
+use std::path::Path;
+
+use linnet_fleet::channel::{Channel, ChannelError, ChannelSettings};
+
+use super::context::{Context, Failed};
+use super::report::Report;
+use super::update;
+use crate::disk;
+use crate::exit_code;
+use crate::layout::Link;
+use crate::machine::{Cause, Input, Phase};
+use crate::source::policy::{self, Admission};
+use crate::source::{self, Source, Wanted};
+
+const MAX_ROOT_BYTES: u64 = 512 << 10;
+
+/// Brings the first release onto this host. On a host that has one it goes on from there, and the root stays.
+pub fn install(context: &Context<'_>, from: &str, root: &Path) -> Result<Report, Failed> {
+    let lock = context.lock()?;
+    let tell = |text: &str| context.tell(text);
+    let mut engine = context.engine(&lock, &tell)?;
+    for directory in [&context.layout.base, &context.layout.releases(), &context.layout.bin_dir] {
+        disk::make_directories(directory, 0o755)?;
+    }
+    disk::make_directories(&context.layout.metadata(), 0o700)?;
+    disk::make_directories(&context.layout.downloads(), 0o700)?;
+    let recovered = engine.recover(Input::Interrupted)?;
+    if engine.state.phase != Phase::Idle {
+        return Ok(Report::of(&recovered));
+    }
+    trust(context, root)?;
+    let settings = channel(context, from)?;
+    let mut source = Source::open(&context.layout, &settings, context.facts.clone())?;
+    source.refresh(context.now())?;
+    let offer = match source.wanted(context.now())? {
+        Wanted::Offer(offer) => *offer,
+        Wanted::Wait(why) | Wanted::Nothing(why) => return Err(Failed::new(exit_code::ERROR, why)),
+    };
+    let revoked = source.is_revoked(&offer.release);
+    let host = source::host(&context.facts);
+    match policy::admit(&offer.release, &offer.signed, revoked, &engine.state, &host) {
+        Admission::Take => {}
+        Admission::Installed => {
+            after(context)?;
+            return Ok(Report::done(format!("{} is installed already", offer.release)));
+        }
+        Admission::Refused(refused) => return Err(Failed::new(refused.exit, refused.why)),
+    }
+    let report = update::take(context, &mut engine, &mut source, offer, Cause::Install)?;
+    if report.code == exit_code::OK {
+        after(context)?;
+    }
+    Ok(report)
+}
+
+/// The root of trust is set once. After that only its own rotation changes it.
+fn trust(context: &Context<'_>, root: &Path) -> Result<(), Failed> {
+    let path = source::root_path(&context.layout);
+    if path.exists() {
+        return Ok(());
+    }
+    let mut bytes = Vec::new();
+    std::fs::File::open(root)
+        .and_then(|file| {
+            std::io::Read::read_to_end(&mut std::io::Read::take(file, MAX_ROOT_BYTES), &mut bytes)
+        })
+        .map_err(|error| Failed::new(exit_code::USAGE, format!("read {root:?}: {error}")))?;
+    Channel::initialize(&context.layout.metadata(), &bytes).map_err(|error| match error {
+        ChannelError::Disk { .. } => Failed::new(exit_code::ERROR, error),
+        _ => Failed::new(exit_code::SIGNATURE, format!("{root:?} is no root of trust: {error}")),
+    })
+}
+
+/// The channel to install from: a URL, or a directory. Later updates follow the settings.
+fn channel(context: &Context<'_>, from: &str) -> Result<ChannelSettings, Failed> {
+    let url = if from.contains("://") {
+        from.to_owned()
+    } else {
+        let path = std::fs::canonicalize(from)
+            .map_err(|error| Failed::new(exit_code::USAGE, format!("{from:?}: {error}")))?;
+        source::directory_url(&path)
+    };
+    Ok(match context.settings.channel.clone() {
+        Some(settings) => ChannelSettings { url, ..settings },
+        None => ChannelSettings::new(url),
+    })
+}
+
+/// What a host has once, besides its releases: the commands, and units that start at boot.
+fn after(context: &Context<'_>) -> Result<(), Failed> {
+    for (name, link) in [("linnet-agent", Link::Current), ("linnet-updater", Link::Committed)] {
+        let target = context.layout.link(link).join("bin").join(name);
+        let path = context.layout.bin_dir.join(name);
+        match std::fs::read_link(&path) {
+            Ok(led) if led == target => continue,
+            // Somebody's own file is not replaced.
+            Err(error) if error.kind() == std::io::ErrorKind::InvalidInput => {
+                context
+                    .tell(&format!("{path:?} is a file of its own and stays; {target:?} is the one to use"));
+                continue;
+            }
+            _ => {}
+        }
+        let temporary = context.layout.bin_dir.join(format!(".{name}.tmp"));
+        disk::remove_file(&temporary)?;
+        std::os::unix::fs::symlink(&target, &temporary).map_err(disk::refused("link", &temporary))?;
+        std::fs::rename(&temporary, &path).map_err(disk::refused("link", &path))?;
+    }
+    disk::sync_directory(&context.layout.bin_dir)?;
+    context.service.enable().map_err(|error| Failed::new(exit_code::ERROR, error))
+}

@@ -1,0 +1,144 @@
+//! `check`, `update` and `run`.
+
+use linnet_fleet::health::Health;
+
+use super::context::{Context, Failed};
+use super::report::Report;
+use crate::engine::{Engine, Outcome};
+use crate::exit_code;
+use crate::layout::Link;
+use crate::machine::{Cause, Input, Job, Phase};
+use crate::probation::Baseline;
+use crate::release_dir;
+use crate::source::policy::{self, Admission, Wish};
+use crate::source::{self, Fetch, Offer, Source, Wanted};
+
+/// What is to be done, after the operator, the channel and the host were asked.
+enum Plan {
+    Take(Box<Offer>, Cause),
+    Rest(Report),
+}
+
+/// Whether there is an update; changes nothing but the trusted metadata.
+pub fn check(context: &Context<'_>) -> Result<Report, Failed> {
+    let lock = context.lock()?;
+    let tell = |text: &str| context.tell(text);
+    let engine = context.engine(&lock, &tell)?;
+    let mut source = open(context)?;
+    Ok(match plan(context, &engine, &mut source)? {
+        Plan::Take(offer, _) => Report::new(exit_code::AVAILABLE, format!("{} is available", offer.release)),
+        Plan::Rest(report) => report,
+    })
+}
+
+/// Takes what is wanted of this host.
+pub fn update(context: &Context<'_>) -> Result<Report, Failed> {
+    let lock = context.lock()?;
+    let tell = |text: &str| context.tell(text);
+    let mut engine = context.engine(&lock, &tell)?;
+    let recovered = engine.recover(Input::Interrupted)?;
+    if engine.state.phase != Phase::Idle {
+        return Ok(Report::of(&recovered));
+    }
+    let mut source = match open(context) {
+        // What was put right is worth more words than what could not be done afterwards.
+        Err(failed) if recovered == Outcome::Nothing => return Err(failed),
+        Err(failed) => {
+            context.tell(&failed.error);
+            return Ok(Report::of(&recovered));
+        }
+        Ok(source) => source,
+    };
+    match plan(context, &engine, &mut source)? {
+        Plan::Rest(report) => Ok(report),
+        Plan::Take(offer, cause) => take(context, &mut engine, &mut source, *offer, cause),
+    }
+}
+
+/// What the timer does. Being held, or another updater at work, is no failure of the unit.
+pub fn run(context: &Context<'_>) -> Result<Report, Failed> {
+    let calm = |code| if matches!(code, exit_code::HELD | exit_code::LOCKED) { exit_code::OK } else { code };
+    match update(context) {
+        Ok(report) => Ok(Report { code: calm(report.code), ..report }),
+        Err(failed) if calm(failed.code) == exit_code::OK => Ok(Report::done(failed.error)),
+        Err(failed) => Err(failed),
+    }
+}
+
+fn open<'c>(context: &'c Context<'_>) -> Result<Source<'c>, Failed> {
+    let settings = context.settings.channel.as_ref().ok_or_else(|| {
+        Failed::new(exit_code::USAGE, "no channel is set: give channel.url in the settings file")
+    })?;
+    if !source::root_path(&context.layout).exists() {
+        let message = "this host has no root of trust: run `linnet-updater install --from … --root …` first";
+        return Err(Failed::new(exit_code::SIGNATURE, message));
+    }
+    Ok(Source::open(&context.layout, settings, context.facts.clone())?)
+}
+
+fn plan(context: &Context<'_>, engine: &Engine<'_>, source: &mut Source<'_>) -> Result<Plan, Failed> {
+    let rest = |code, text: String| Ok(Plan::Rest(Report::new(code, text)));
+    let (offer, cause) = match policy::wish(&context.hold()?) {
+        Wish::Held(why) => return rest(exit_code::HELD, why),
+        Wish::Version(version) => {
+            if engine.state.installed.as_ref().is_some_and(|installed| installed.version == version) {
+                return rest(exit_code::HELD, format!("pinned to {version}, which is installed"));
+            }
+            source.refresh(context.now())?;
+            (source.version(version, context.now())?, Cause::Operator)
+        }
+        Wish::Follow => {
+            source.refresh(context.now())?;
+            match source.wanted(context.now())? {
+                Wanted::Offer(offer) => (*offer, Cause::Update),
+                Wanted::Wait(why) | Wanted::Nothing(why) => return rest(exit_code::OK, why),
+            }
+        }
+    };
+    let revoked = source.is_revoked(&offer.release);
+    match policy::admit(&offer.release, &offer.signed, revoked, &engine.state, &source::host(&context.facts))
+    {
+        Admission::Take => Ok(Plan::Take(Box::new(offer), cause)),
+        Admission::Installed => {
+            rest(exit_code::OK, format!("{} is installed, nothing newer is wanted", offer.release))
+        }
+        Admission::Refused(refused) => rest(refused.exit, refused.why),
+    }
+}
+
+/// Takes an offer that was admitted.
+pub fn take(
+    context: &Context<'_>,
+    engine: &mut Engine<'_>,
+    source: &mut Source<'_>,
+    offer: Offer,
+    cause: Cause,
+) -> Result<Report, Failed> {
+    let linked = |link| {
+        let name = release_dir::read_link(&context.layout, link)?;
+        Some(release_dir::read_marker(&context.layout, &name)?.release)
+    };
+    let from = engine.state.installed.clone();
+    let job = Job {
+        cause,
+        target: offer.release.clone(),
+        previous: linked(Link::Previous).filter(|previous| Some(previous) != from.as_ref()),
+        from,
+        floor: Some(offer.signed.security_floor),
+        allowance_ms: u64::try_from(context.settings.allowance().as_millis()).unwrap_or(u64::MAX),
+        baseline: Health::read(&context.layout.health()).map_or_else(|_| absent(), |old| Baseline::of(&old)),
+    };
+    let whole = release_dir::verify(&context.layout, &job.target.dir_name());
+    let outcome = if whole.is_ok_and(|marker| marker.release == job.target) {
+        engine.drive(Input::BeginStaged(Box::new(job)), None)?
+    } else {
+        let mut fetch = Fetch { source, offer };
+        engine.drive(Input::Begin(Box::new(job)), Some(&mut fetch))?
+    };
+    Ok(Report::of(&outcome))
+}
+
+/// Nothing is known of an agent that is not there; a host may be one without cgroups.
+fn absent() -> Baseline {
+    Baseline { unlimited: true, ..Baseline::default() }
+}

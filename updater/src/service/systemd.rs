@@ -1,0 +1,118 @@
+//! systemd, by `systemctl` and `systemd-run`.
+
+use std::collections::BTreeMap;
+use std::process::Command;
+use std::time::Duration;
+
+use crate::child::{self, Output};
+use crate::settings::Systemd;
+
+use super::{Condition, SelfCall, Service, ServiceError};
+
+/// No call waits for a job, so this is time enough even for a busy host.
+const TIMEOUT: Duration = Duration::from_secs(90);
+/// Made for one transaction and gone with it.
+const DEAD_MAN: &str = "linnet-dead-man";
+const UPDATE_TIMER: &str = "linnet-updater.timer";
+const ROLLBACK_SERVICE: &str = "linnet-rollback.service";
+
+/// The agent as a systemd unit.
+#[derive(Clone, Debug)]
+pub struct SystemdService {
+    unit: String,
+}
+
+impl SystemdService {
+    /// With the unit of the settings.
+    #[must_use]
+    pub fn new(settings: &Systemd) -> Self {
+        Self { unit: settings.agent_unit.clone() }
+    }
+
+    fn properties(&self) -> Option<BTreeMap<String, String>> {
+        let arguments = ["show", &self.unit, "--property=ActiveState,SubState,Result,NRestarts"];
+        let mut command = Command::new("systemctl");
+        command.args(arguments);
+        let ended = child::run(command, TIMEOUT, Output::Tail).ok().filter(child::Ended::well)?;
+        let pairs = ended.tail.lines().filter_map(|line| line.split_once('='));
+        Some(pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect())
+    }
+}
+
+fn call(program: &str, arguments: &[&str]) -> Result<(), ServiceError> {
+    let error = |why| ServiceError { what: format!("{program} {}", arguments.join(" ")), why };
+    let mut command = Command::new(program);
+    command.args(arguments);
+    let ended = child::run(command, TIMEOUT, Output::Tail).map_err(|source| error(source.to_string()))?;
+    if ended.well() { Ok(()) } else { Err(error(ended.in_words())) }
+}
+
+impl Service for SystemdService {
+    fn restart(&self) -> Result<(), ServiceError> {
+        // The start limit may have been used up by the release that is being left.
+        let _ = call("systemctl", &["reset-failed", &self.unit]);
+        call("systemctl", &["restart", "--no-block", &self.unit])
+    }
+
+    fn stop(&self) -> Result<(), ServiceError> {
+        call("systemctl", &["stop", &self.unit])
+    }
+
+    fn reload(&self) -> Result<(), ServiceError> {
+        call("systemctl", &["daemon-reload"])
+    }
+
+    fn enable(&self) -> Result<(), ServiceError> {
+        call("systemctl", &["enable", &self.unit, ROLLBACK_SERVICE])?;
+        call("systemctl", &["enable", "--now", UPDATE_TIMER])
+    }
+
+    fn disable(&self) -> Result<(), ServiceError> {
+        call("systemctl", &["disable", "--now", UPDATE_TIMER])?;
+        call("systemctl", &["disable", "--now", &self.unit])?;
+        call("systemctl", &["disable", ROLLBACK_SERVICE])
+    }
+
+    fn condition(&self) -> Condition {
+        let Some(properties) = self.properties() else { return Condition::Unknown };
+        let value = |key: &str| properties.get(key).map(String::as_str).unwrap_or_default();
+        match value("ActiveState") {
+            "failed" => Condition::Failed(format!("systemd gave {} up: {}", self.unit, value("Result"))),
+            "" => Condition::Unknown,
+            _ => Condition::Up { restarts: value("NRestarts").parse().unwrap_or(0) },
+        }
+    }
+
+    fn arm(&self, after: Duration, self_call: &SelfCall) -> Result<(), ServiceError> {
+        self.disarm()?;
+        let program = self_call.program.to_string_lossy();
+        let on_active = format!("--on-active={}ms", after.as_millis());
+        let unit = format!("--unit={DEAD_MAN}");
+        let mut arguments = vec![
+            "--quiet",
+            "--collect",
+            &unit,
+            &on_active,
+            "--timer-property=AccuracySec=1s",
+            "--description=Linnet: roll an update back whose watcher is gone",
+            "--",
+            &*program,
+        ];
+        arguments.extend(self_call.arguments.iter().map(String::as_str));
+        arguments.extend(["recover", "--dead-man"]);
+        call("systemd-run", &arguments)
+    }
+
+    fn disarm(&self) -> Result<(), ServiceError> {
+        let timer = format!("{DEAD_MAN}.timer");
+        // Not loaded is what is wanted; systemctl has its own code for it.
+        match call("systemctl", &["stop", &timer]) {
+            Err(error) if error.why.contains("not loaded") => Ok(()),
+            other => other,
+        }
+    }
+
+    fn has_units(&self) -> bool {
+        true
+    }
+}
