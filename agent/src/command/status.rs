@@ -4,7 +4,7 @@ use std::{fmt::Write, path::Path};
 
 use jiff::Timestamp;
 use linnet_fleet::{
-    health::{Health, HealthError, Losses, State},
+    health::{Health, HealthError, Losses, Remote, State},
     lock,
 };
 use linnet_settings::Settings;
@@ -113,7 +113,32 @@ fn describe(health: &Health, verdict: &str) -> String {
         let _ =
             writeln!(out, "           wait for a restart: {}", health.settings.pending_restart.join(", "));
     }
+    if let Some(remote) = &health.remote {
+        describe_fleet(remote, &mut out);
+    }
     out
+}
+
+fn describe_fleet(remote: &Remote, out: &mut String) {
+    let running = remote.running.as_ref().map_or_else(
+        || "nothing followed yet".to_owned(),
+        |one| format!("follows version {}{}", one.version, if remote.on_trial { ", on trial" } else { "" }),
+    );
+    let _ = writeln!(out, "fleet    {running}");
+    for note in &remote.notes {
+        let _ = writeln!(out, "           {note}");
+    }
+    if let Some(refused) = &remote.refused {
+        let version =
+            refused.version.map_or_else(|| "a document".to_owned(), |version| format!("version {version}"));
+        let _ = writeln!(out, "           refused {version} at {}: {}", refused.at, refused.why);
+    }
+    let channel = &remote.channel;
+    let last = channel.last_success_at.map_or_else(|| "never".to_owned(), |at| at.to_string());
+    let _ = writeln!(out, "channel  {}: asked {} times, last answered {last}", channel.url, channel.polls);
+    if let Some(error) = &channel.last_error {
+        let _ = writeln!(out, "           {} failures in a row: {error}", channel.failures);
+    }
 }
 
 fn describe_hooks(health: &Health, out: &mut String) {
