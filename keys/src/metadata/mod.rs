@@ -39,8 +39,10 @@ pub struct Common {
     #[serde(deserialize_with = "version_one")]
     pub spec_version: String,
     /// The version of this document.
+    #[serde(deserialize_with = "version_number")]
     pub version: Version,
     /// When it stops to be trusted.
+    #[serde(deserialize_with = "expiry")]
     pub expires: Time,
 }
 
@@ -69,6 +71,18 @@ fn version_one<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::
     } else {
         Err(serde::de::Error::custom(format_args!("spec_version {text:?} is not 1.x: update this program")))
     }
+}
+
+// Members of `Common` are flattened into documents, where serde does not name them by itself.
+
+fn version_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Version, D::Error> {
+    Version::deserialize(deserializer)
+        .map_err(|error| serde::de::Error::custom(format_args!("version: {error}")))
+}
+
+fn expiry<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Time, D::Error> {
+    Time::deserialize(deserializer)
+        .map_err(|error| serde::de::Error::custom(format_args!("expires: {error}")))
 }
 
 /// A kind of document: the one of its `_type`.
