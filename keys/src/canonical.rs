@@ -26,7 +26,7 @@ pub enum CanonicalError {
     #[error("nested deeper than {MAX_DEPTH} levels")]
     TooDeep,
     /// Not the JSON that is taken here.
-    #[error("{0}")]
+    #[error(transparent)]
     NotJson(#[from] serde_json::Error),
 }
 

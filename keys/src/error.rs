@@ -9,12 +9,12 @@ use crate::envelope::{BelowThreshold, EnvelopeError};
 #[derive(Debug, Error)]
 pub enum TrustError {
     /// Not a signed document.
-    #[error("{role}: {source}")]
+    #[error("{role}: {why}")]
     Envelope {
         /// The role that the document was fetched for.
         role: String,
         /// What is wrong.
-        source: EnvelopeError,
+        why: EnvelopeError,
     },
     /// A signed document, but not of the form of its kind.
     #[error("{role}: not a valid document: {reason}")]
@@ -25,14 +25,14 @@ pub enum TrustError {
         reason: String,
     },
     /// Too few keys of the role signed.
-    #[error("{role}: {source} (the keys are those that {by} names)")]
+    #[error("{role}: {why} (the keys are those that {by} names)")]
     Unsigned {
         /// The role that the document was fetched for.
         role: String,
         /// Who says which keys the role has.
         by: String,
         /// How many signed.
-        source: BelowThreshold,
+        why: BelowThreshold,
     },
     /// Older than what was seen already, or not the next root.
     #[error("{role}: version {found} where {wanted}: an old or foreign copy, nothing was taken from it")]

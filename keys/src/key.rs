@@ -1,7 +1,7 @@
 //! Public keys and their ids.
 //!
-//! Only ed25519 counts. A key that anyone can sign for (small order), or that has a second spelling (a point that is
-//! not reduced), is refused with the document that names it: nobody makes one by accident. Keys of other kinds, and
+//! Only ed25519 counts. A key that anyone can sign for (small order), or that clients disagree about (not reduced, or
+//! with a part of small order), is refused with the document that names it: nobody makes one by accident. Keys of other kinds, and
 //! keys under an id that isn't theirs, are kept as they came and never count.
 
 use std::collections::BTreeMap;
@@ -56,9 +56,9 @@ pub enum KeyError {
     /// A point of small order: there are signatures under it that hold for any message.
     #[error("the ed25519 key {0} is weak: anyone can sign for it")]
     Weak(String),
-    /// The same point has another, shorter spelling.
-    #[error("the ed25519 key {0} is not in its reduced form")]
-    NotReduced(String),
+    /// The point has another spelling, or a part of small order that clients disagree about.
+    #[error("the ed25519 key {0} is not as key generators make them: its point is ambiguous")]
+    Ambiguous(String),
 }
 
 /// An ed25519 public key, neither weak nor ambiguous.
@@ -76,8 +76,9 @@ impl PublicKey {
         if key.is_weak() {
             return Err(KeyError::Weak(text()));
         }
-        if key.to_edwards().compress().to_bytes() != *bytes {
-            return Err(KeyError::NotReduced(text()));
+        let point = key.to_edwards();
+        if point.compress().to_bytes() != *bytes || !point.is_torsion_free() {
+            return Err(KeyError::Ambiguous(text()));
         }
         Ok(Self(key))
     }

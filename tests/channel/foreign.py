@@ -167,8 +167,7 @@ def our_client_refuses_their_rolled_back_and_unsigned():
         channel.publish()
         client.refresh()
         before = client.version("timestamp")
-        with open("theirs/timestamp.json", "wb") as file:
-            file.write(old)
+        theirs.put("theirs/timestamp.json", old)
         client.refresh(fails=True)
         channel.publish(unsigned=True)
         client.refresh(fails=True)

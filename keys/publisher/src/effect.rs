@@ -7,6 +7,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use linnet_fleet::atomic_file;
@@ -22,6 +23,22 @@ pub const PRIVATE: u32 = 0o600;
 pub fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
     kill_point(path, bytes);
     Ok(atomic_file::write(path, bytes, mode)?)
+}
+
+/// As [`write`], for the one file whose content changes under its name. Web servers tell its states apart by the second
+/// of its change, and some by the length as well, which stays; so two states never have the same second.
+pub fn write_changing(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
+    let changed = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified());
+    let before = changed(path).ok();
+    write(path, bytes, mode)?;
+    if let Some(least) = before.and_then(|before| before.checked_add(Duration::from_secs(1)))
+        && changed(path).is_ok_and(|now| now < least)
+    {
+        let file = File::options().write(true).open(path);
+        file.and_then(|file| file.set_modified(least))
+            .with_context(|| format!("set the time of {path:?}"))?;
+    }
+    Ok(())
 }
 
 /// Makes a directory and those above it.

@@ -153,7 +153,7 @@ pub fn publish(channel: &Channel, store: &KeyStore, clock: Clock, change: &Chang
     for (name, bytes) in files.iter().filter(|(name, _)| *name != "timestamp.json") {
         place(name, bytes)?;
     }
-    place("timestamp.json", &timestamp_bytes)?;
+    effect::write_changing(&channel.directory().join("timestamp.json"), &timestamp_bytes, effect::PUBLIC)?;
     if let Some((name, bytes)) = root_file.as_ref().filter(|_| !root_first) {
         place(name, bytes)?;
     }

@@ -425,7 +425,7 @@ fn open(role: &str, bytes: &[u8], max_bytes: u64) -> Result<Envelope, TrustError
             wanted: format!("{max_bytes} are the most"),
         });
     }
-    Envelope::parse(bytes).map_err(|source| TrustError::Envelope { role: role.to_owned(), source })
+    Envelope::parse(bytes).map_err(|why| TrustError::Envelope { role: role.to_owned(), why })
 }
 
 fn signed_by(
@@ -435,10 +435,10 @@ fn signed_by(
     of: &RoleKeys,
     by: &str,
 ) -> Result<(), TrustError> {
-    envelope.verify(keys, of).map_err(|source| TrustError::Unsigned {
+    envelope.verify(keys, of).map_err(|why| TrustError::Unsigned {
         role: role.to_owned(),
         by: by.to_owned(),
-        source,
+        why,
     })
 }
 

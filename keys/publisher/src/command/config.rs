@@ -21,10 +21,9 @@ const MAX_BYTES: u64 = 1 << 20;
 /// Checks the document as a host would, and publishes it.
 pub fn run(context: &Context, file: &Path) -> Result<String> {
     let bytes = read_capped(file, MAX_BYTES)?;
-    // Twice: our parser refuses what two programs could read differently, the host's own says what a host would.
-    let document = linnet_keys::canonical::parse(&bytes).with_context(|| format!("{file:?}"))?;
     let version =
         FleetDocument::parse(&bytes).with_context(|| format!("{file:?}: hosts would refuse it"))?.version;
+    let document: Value = serde_json::from_slice(&bytes).with_context(|| format!("{file:?}"))?;
     let (channel, _lock) = context.open()?;
     let digest = Sha256Digest::of(&bytes);
     if let Some((_, FleetDocument { version: before, .. })) = current(&channel)? {

@@ -2,10 +2,13 @@
 
 use anyhow::{Result, bail};
 use linnet_keys::Sha256Digest;
+use linnet_keys::envelope::Envelope;
 use linnet_keys::metadata::Targets;
 use linnet_keys::release::{self, Package};
+use linnet_keys::trusted::MAX_TARGETS_BYTES;
 
 use super::Context;
+use crate::channel::{Channel, read_capped};
 use crate::draft;
 
 /// Takes the target out and puts its digest on the list, both in the targets role, which is not online.
@@ -17,6 +20,9 @@ pub fn run(context: &Context, what: &str) -> Result<String> {
     let digest = match (found.as_slice(), what.parse::<Sha256Digest>()) {
         ([(_, digest)], _) => *digest,
         ([], Ok(digest)) => digest,
+        ([], Err(_)) if revoked_before(&channel, what) => {
+            return Ok(format!("{what} was revoked already, nothing to do\n"));
+        }
         ([], Err(_)) => bail!("{what} is no package of this channel: name its path, version or SHA-256"),
         (several, _) => {
             let paths: Vec<_> = several.iter().map(|(path, _)| path.as_str()).collect();
@@ -56,4 +62,15 @@ fn matching(targets: &Targets, what: &str) -> Vec<(String, Sha256Digest)> {
     };
     let found = targets.targets.iter().filter(|(path, file)| fits(path, file));
     found.filter_map(|(path, file)| Some((path.clone(), file.hashes.get_sha256()?))).collect()
+}
+
+/// Whether a former version of the document had it, and this one revokes it: the command was given twice. Former
+/// documents are only asked for a digest, which the current one has to know.
+fn revoked_before(channel: &Channel, what: &str) -> bool {
+    let Ok(current) = channel.targets("targets") else { return false };
+    let former = (1..channel.version("targets")).rev().filter_map(|version| {
+        let path = channel.directory().join(format!("{version}.targets.json"));
+        Envelope::parse(&read_capped(&path, MAX_TARGETS_BYTES).ok()?).ok()?.content::<Targets>().ok()
+    });
+    former.flat_map(|former| matching(&former, what)).any(|(_, digest)| release::is_revoked(current, &digest))
 }

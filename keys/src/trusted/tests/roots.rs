@@ -83,7 +83,7 @@ fn one_key_under_two_names_is_one_key() {
     signature["keyid"] = json!(second);
     document["signatures"].as_array_mut().unwrap().push(signature);
     let error = Trusted::from_root(document.to_string().as_bytes()).unwrap_err();
-    assert!(matches!(&error, TrustError::Unsigned { source, .. } if source.valid == 1), "{error}");
+    assert!(matches!(&error, TrustError::Unsigned { why, .. } if why.valid == 1), "{error}");
     // With a threshold of one it is good: the second name is a name.
     root["roles"]["root"]["threshold"] = json!(1);
     channel.root = serde_json::from_value(root).unwrap();
@@ -150,7 +150,8 @@ fn malformed_roots_are_refused() {
     let channel = Channel::new();
     let content = serde_json::to_value(&channel.root).unwrap();
     let keyid = key(1).id();
-    let bends: &[(&str, &dyn Fn(&mut serde_json::Value))] = &[
+    type Bend<'a> = (&'a str, &'a dyn Fn(&mut serde_json::Value));
+    let bends: &[Bend<'_>] = &[
         ("version", &|root| root["version"] = json!(0)),
         ("version", &|root| root["version"] = json!(-1)),
         ("version", &|root| root["version"] = json!("2")),

@@ -1,0 +1,280 @@
+//! What operators do, and what they are kept from doing.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use crate::place::{Host, Place};
+use serde_json::Value;
+
+fn follow(place: &Place) -> crate::place::Seen {
+    Host::new(fs::read(place.path("channel/1.root.json")).unwrap()).update(&place.path("channel")).unwrap()
+}
+
+#[test]
+fn one_person_publishes_releases_settings_and_plugins() {
+    let place = Place::filled(&[]);
+    place.run(&["add-release", "one.tar.gz", "--notes", "the first"]);
+    place.run(&["add-release", "two.tar.gz", "--security-floor", "0.1.0"]);
+    place.fleet(1, "0.2.0");
+    place.run(&["publish-config", "fleet.json"]);
+    place.run(&["add-plugin", "yara.tar.gz", "--name", "yara"]);
+    let seen = follow(&place);
+    assert_eq!(seen.targets.len(), 4);
+    let page = place.run(&["inspect"]);
+    for says in [
+        "release/linnet-0.2.0-x86_64.tar.gz",
+        "the first",
+        "no host goes below 0.1.0",
+        "to all hosts at once",
+    ] {
+        assert!(page.contains(says), "{says}: {page}");
+    }
+    let page: Value = serde_json::from_str(&place.run(&["inspect", "--json"])).unwrap();
+    assert_eq!(page["roles"].as_array().unwrap().len(), 6);
+    assert_eq!(page["config"]["version"], 1);
+    // The same again changes nothing.
+    for again in [
+        &["add-release", "one.tar.gz", "--notes", "the first", "--security-floor", "0.0.0"][..],
+        &["publish-config", "fleet.json"],
+    ] {
+        assert!(place.run(again).contains("nothing to do"));
+    }
+    assert_eq!(follow(&place), seen);
+}
+
+#[test]
+fn private_keys_are_encrypted_and_ours_alone_by_default() {
+    let place = Place::empty();
+    fs::write(place.path("passphrase"), "correct horse\n").unwrap();
+    let run = |arguments: &[&str]| {
+        let mut command = place.command(&[]);
+        // Without --unencrypted.
+        command = {
+            let mut plain = std::process::Command::new(command.get_program());
+            plain.current_dir(place.path(""));
+            plain
+        };
+        let output = command.env_remove("LINNET_KEYS_PASSPHRASE").args(arguments).output().unwrap();
+        (output.status.success(), crate::place::text(&output))
+    };
+    assert!(run(&["--passphrase-file", "passphrase", "init"]).0);
+    for name in place.names("keys").iter().filter(|name| name.ends_with(".pem")) {
+        let path = place.path("keys").join(name);
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert!(fs::read_to_string(&path).unwrap().starts_with("-----BEGIN ENCRYPTED PRIVATE KEY-----"));
+    }
+    assert_eq!(fs::metadata(place.path("keys")).unwrap().permissions().mode() & 0o777, 0o700);
+    assert!(run(&["--passphrase-file", "passphrase", "refresh"]).0);
+    fs::write(place.path("wrong"), "battery staple\n").unwrap();
+    let (done, says) = run(&["--passphrase-file", "wrong", "refresh"]);
+    assert!(!done && says.contains("is the passphrase right"), "{says}");
+    fs::write(place.path("empty"), "\n").unwrap();
+    let (done, says) = run(&["--passphrase-file", "empty", "refresh"]);
+    assert!(!done && says.contains("passphrase is empty"), "{says}");
+    let key = place.names("keys").into_iter().find(|name| name.starts_with("timestamp-")).unwrap();
+    fs::set_permissions(place.path("keys").join(key), fs::Permissions::from_mode(0o640)).unwrap();
+    let (done, says) = run(&["--passphrase-file", "passphrase", "refresh"]);
+    assert!(!done && says.contains("others may read"), "{says}");
+}
+
+#[test]
+fn what_hosts_would_refuse_is_not_published() {
+    let place = Place::filled(&[]);
+    place.run(&["add-release", "one.tar.gz"]);
+    let seen = follow(&place);
+    let refused = |arguments: &[&str], says: &str| {
+        let text = place.refused(arguments);
+        assert!(text.contains(says), "{arguments:?}: {text}");
+    };
+    fs::write(place.path("broken.tar.gz"), "not gzip").unwrap();
+    refused(&["add-release", "broken.tar.gz"], "hosts would refuse this package");
+    refused(&["add-release", "yara.tar.gz"], "is a plugin, not a release");
+    refused(&["add-release", "two.tar.gz", "--security-floor", "9.0.0"], "above the release itself");
+    refused(&["add-plugin", "yara.tar.gz", "--name", "../yara"], "not a plugin's name");
+    for (document, says) in [
+        ("{}", "version"),
+        (r#"{"version": 1, "update": {"relaese": "x"}}"#, "relaese"),
+        (
+            r#"{"version": 1, "update": {"release": "release/linnet-9.9.9-x86_64.tar.gz", "salt": "s"}}"#,
+            "not a release of this channel",
+        ),
+        ("<html>", "hosts would refuse"),
+    ] {
+        fs::write(place.path("fleet.json"), document).unwrap();
+        refused(&["publish-config", "fleet.json"], says);
+    }
+    // Another package under a published version.
+    fs::write(place.path("program"), "x").unwrap();
+    place.package("other.tar.gz", "release", "0.1.0");
+    let mut other = fs::read(place.path("other.tar.gz")).unwrap();
+    other[4] = 1;
+    fs::write(place.path("other.tar.gz"), other).unwrap();
+    refused(&["add-release", "other.tar.gz"], "published already, with other bytes");
+    assert_eq!(follow(&place), seen);
+}
+
+#[test]
+fn settings_only_go_forward() {
+    let place = Place::filled(&[]);
+    place.run(&["add-release", "one.tar.gz"]);
+    place.fleet(5, "0.1.0");
+    place.run(&["publish-config", "fleet.json"]);
+    for version in [4, 5] {
+        fs::write(place.path("fleet.json"), format!("{{\"version\": {version}, \"later\": 1}}")).unwrap();
+        assert!(place.refused(&["publish-config", "fleet.json"]).contains("raise it to 6 or more"));
+    }
+}
+
+#[test]
+fn a_revoked_release_is_gone_and_stays_gone() {
+    let place = Place::filled(&[]);
+    place.run(&["add-release", "one.tar.gz"]);
+    place.run(&["add-release", "two.tar.gz"]);
+    place.fleet(1, "0.1.0");
+    place.run(&["publish-config", "fleet.json"]);
+    let text = place.run(&["revoke", "release/linnet-0.1.0-x86_64.tar.gz"]);
+    assert!(text.contains("still offers it"), "{text}");
+    let seen = follow(&place);
+    assert_eq!(seen.revoked, 1);
+    assert!(!seen.targets.iter().any(|path| path.contains("0.1.0")));
+    assert!(place.refused(&["add-release", "one.tar.gz"]).contains("was revoked"));
+    assert!(place.refused(&["revoke", "7.7.7"]).contains("no package of this channel"));
+}
+
+#[test]
+fn a_channel_that_was_set_back_or_swapped_is_refused() {
+    let place = Place::filled(&[]);
+    let old = place.copy();
+    place.run(&["add-release", "one.tar.gz"]);
+    fs::rename(place.path("channel"), place.path("newer")).unwrap();
+    fs::rename(old.path("channel"), place.path("channel")).unwrap();
+    let text = place.refused(&["refresh"]);
+    assert!(text.contains("was set back"), "{text}");
+    fs::remove_dir_all(place.path("channel")).unwrap();
+    fs::rename(Place::filled(&[]).path("channel"), place.path("channel")).unwrap();
+    let text = place.refused(&["refresh"]);
+    assert!(text.contains("another channel"), "{text}");
+}
+
+#[test]
+fn two_publishers_at_once_are_one_after_the_other_or_refused() {
+    let place = Place::filled(&[]);
+    let mut running: Vec<_> = (0..6)
+        .map(|_| place.command(&["refresh"]).stderr(std::process::Stdio::null()).spawn().unwrap())
+        .collect();
+    let done = running.iter_mut().filter_map(|child| child.wait().unwrap().success().then_some(())).count();
+    assert!(done >= 1);
+    assert_eq!(follow(&place).timestamp, 1 + u64::try_from(done).unwrap());
+}
+
+#[test]
+fn keys_inside_the_channel_are_refused() {
+    let place = Place::empty();
+    let text = place.refused(&["--keys", "channel/keys", "init"]);
+    assert!(text.contains("served to everybody"), "{text}");
+    assert!(!place.path("channel").exists());
+}
+
+#[test]
+fn an_organisation_signs_by_two_of_three_on_separate_machines() {
+    let place = Place::filled(&["--organisation"]);
+    // Three people, each with a key of root and of targets; the machine keeps the rest.
+    for role in ["root", "targets"] {
+        let names: Vec<_> =
+            place.names("keys").into_iter().filter(|name| name.starts_with(&format!("{role}-"))).collect();
+        assert_eq!(names.len(), 3);
+        for (person, name) in ["ann", "bob", "cem"].iter().zip(names) {
+            fs::create_dir_all(place.path(person)).unwrap();
+            fs::rename(place.path("keys").join(&name), place.path(person).join(&name)).unwrap();
+        }
+    }
+    let before = follow(&place);
+    assert!(place.run(&["add-release", "one.tar.gz"]).contains("0 of 2 signatures"));
+    // Where no key of the role is, a document waits; it is not published half signed.
+    assert!(place.run(&["--keys", "ann", "renew", "plugins"]).contains("0 of 1 signatures"));
+    assert_eq!(follow(&place), before);
+    let waiting = place.path("keys/pending/2.targets.json");
+    for person in ["ann", "bob"] {
+        fs::copy(&waiting, place.path(&format!("{person}/2.targets.json"))).unwrap();
+        let text = place.run(&["--keys", person, "sign", &format!("{person}/2.targets.json")]);
+        assert!(text.contains("release/linnet-0.1.0-x86_64.tar.gz"), "{text}");
+    }
+    let text = place.run(&["merge", "ann/2.targets.json"]);
+    assert!(text.contains("1 of 2 signatures"), "{text}");
+    place.run(&["merge", "ann/2.targets.json", "bob/2.targets.json"]);
+    assert_eq!(follow(&place).targets, ["release/linnet-0.1.0-x86_64.tar.gz"]);
+    assert!(place.names("keys/pending").is_empty());
+    // The same signatures do not serve twice.
+    assert!(place.refused(&["merge", "ann/2.targets.json"]).contains("make it anew"));
+
+    // Cem leaves: Dana's key takes the place of theirs in root, by the keys of Ann and Bob.
+    let public = place.run(&["--keys", "dana", "new-key", "root"]);
+    let public = public.lines().find_map(|line| line.strip_prefix("public: ")).unwrap();
+    let cem = place.names("cem").into_iter().find(|name| name.starts_with("root-")).unwrap();
+    let cem = &cem["root-".len().."root-".len() + 12];
+    assert!(place.run(&["rotate", "root", "--retire", cem, "--add", public]).contains("0 of 2"));
+    for person in ["ann", "bob"] {
+        fs::copy(place.path("keys/pending/2.root.json"), place.path(&format!("{person}/2.root.json")))
+            .unwrap();
+        place.run(&["--keys", person, "sign", &format!("{person}/2.root.json")]);
+    }
+    place.run(&["merge", "ann/2.root.json", "bob/2.root.json"]);
+    assert_eq!(follow(&place).root, 2);
+    let page = place.run(&["inspect"]);
+    assert!(!page.contains(cem), "{page}");
+}
+
+#[test]
+fn verify_finds_what_was_changed_in_the_channel() {
+    let place = Place::filled(&[]);
+    place.run(&["add-release", "one.tar.gz"]);
+    place.run(&["verify"]);
+    place.run(&["verify", "--root", "channel/1.root.json"]);
+    let package = place.names("channel/targets/release").pop().unwrap();
+    let path = place.path("channel/targets/release").join(package);
+    let content = fs::read(&path).unwrap();
+    let mut bent = content.clone();
+    bent[20] ^= 1;
+    fs::write(&path, bent).unwrap();
+    assert!(place.refused(&["verify"]).contains("not the file that was signed for"));
+    fs::write(&path, content).unwrap();
+    let snapshot = place.path("channel/2.snapshot.json");
+    let bytes = fs::read_to_string(&snapshot).unwrap();
+    fs::write(&snapshot, bytes.replace("\"version\": 2", "\"version\": 3")).unwrap();
+    assert!(place.refused(&["verify"]).contains("digest"));
+}
+
+#[test]
+fn refresh_gives_life_and_says_what_it_cannot_renew() {
+    let place = Place::filled(&[]);
+    place.run(&["--days", "1", "refresh"]);
+    let page: Value = serde_json::from_str(&place.run(&["inspect", "--json"])).unwrap();
+    let timestamp =
+        page["roles"].as_array().unwrap().iter().find(|role| role["role"] == "timestamp").unwrap();
+    assert_eq!((&timestamp["due"], &timestamp["expired"]), (&Value::from(true), &Value::from(false)));
+    for _ in 0..20 {
+        place.run(&["--days", "3000", "refresh"]);
+    }
+    // What lives long enough in 3000 days' measure is signed anew each time; old snapshots go.
+    let snapshots =
+        place.names("channel").into_iter().filter(|name| name.ends_with(".snapshot.json")).count();
+    assert!(snapshots <= 17, "{snapshots}");
+    place.run(&["verify"]);
+    let root = place.names("keys").into_iter().find(|name| name.starts_with("root-")).unwrap();
+    fs::remove_file(place.path("keys").join(root)).unwrap();
+    assert!(
+        place.run(&["--days", "3000", "refresh"]).contains("run `linnet-keys renew root` where its keys are")
+    );
+}
+
+#[test]
+fn two_states_of_the_timestamp_never_have_the_same_second() {
+    let place = Place::filled(&[]);
+    let second = || fs::metadata(place.path("channel/timestamp.json")).unwrap().modified().unwrap();
+    let mut before = second();
+    for _ in 0..3 {
+        place.run(&["refresh"]);
+        assert!(second() >= before + std::time::Duration::from_secs(1));
+        before = second();
+    }
+}

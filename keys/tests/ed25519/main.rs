@@ -1,0 +1,4 @@
+//! What counts as a signature.
+
+#[cfg(test)]
+mod vectors;
