@@ -20,6 +20,7 @@
 //!
 //! Only `now` decides about expiry, and no time is remembered: a clock that was wrong does no lasting harm.
 
+mod check;
 mod search;
 mod wanted;
 
@@ -31,9 +32,10 @@ use jiff::Timestamp as Time;
 use crate::digest::Sha256Digest;
 use crate::envelope::Envelope;
 use crate::error::TrustError;
-use crate::key::KeyTable;
-use crate::metadata::{Document, MetaFile, RoleKeys, RoleName, Root, Snapshot, Targets, Timestamp};
+use crate::metadata::{RoleName, Root, Snapshot, Targets, Timestamp};
 use crate::release;
+
+use check::{fresh, listed_bytes, listed_version, lost_a_key, open, order, signed_by, typed, version};
 
 pub use search::{MAX_ROLES_VISITED, Search};
 pub use wanted::{FileWanted, VerifiedTarget};
@@ -413,97 +415,6 @@ impl Trusted {
     fn signed_by_role(&self, role: RoleName, envelope: &Envelope) -> Result<(), TrustError> {
         signed_by(role.as_str(), envelope, &self.root.keys, self.root.role(role), "root")
     }
-}
-
-/// Parses a document of at most so many bytes.
-fn open(role: &str, bytes: &[u8], max_bytes: u64) -> Result<Envelope, TrustError> {
-    let found = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-    if found > max_bytes {
-        return Err(TrustError::Length {
-            role: role.to_owned(),
-            found,
-            wanted: format!("{max_bytes} are the most"),
-        });
-    }
-    Envelope::parse(bytes).map_err(|why| TrustError::Envelope { role: role.to_owned(), why })
-}
-
-fn signed_by(
-    role: &str,
-    envelope: &Envelope,
-    keys: &KeyTable,
-    of: &RoleKeys,
-    by: &str,
-) -> Result<(), TrustError> {
-    envelope.verify(keys, of).map_err(|why| TrustError::Unsigned {
-        role: role.to_owned(),
-        by: by.to_owned(),
-        why,
-    })
-}
-
-fn typed<T: Document>(role: &str, envelope: &Envelope) -> Result<T, TrustError> {
-    let malformed = |reason: String| TrustError::Malformed { role: role.to_owned(), reason };
-    let kind = envelope.signed().get("_type").and_then(serde_json::Value::as_str).unwrap_or_default();
-    if kind != T::TYPE {
-        return Err(malformed(format!("its _type is {kind:?}, where {:?} was asked for", T::TYPE)));
-    }
-    let document: T = envelope.content().map_err(|error| malformed(error.to_string()))?;
-    document.check().map_err(malformed)?;
-    Ok(document)
-}
-
-fn version(
-    role: &str,
-    found: u64,
-    fits: impl Fn(u64) -> bool,
-    wanted: impl Fn() -> String,
-) -> Result<(), TrustError> {
-    if fits(found) {
-        Ok(())
-    } else {
-        Err(TrustError::Version { role: role.to_owned(), found, wanted: wanted() })
-    }
-}
-
-fn listed_version<T: Document>(role: &str, new: &T, listed: &MetaFile, by: &str) -> Result<(), TrustError> {
-    let listed = listed.version.get();
-    version(role, new.common().version.get(), |v| v == listed, || format!("{by} lists {listed}"))
-}
-
-fn listed_bytes(role: &str, bytes: &[u8], listed: &MetaFile, by: &str) -> Result<(), TrustError> {
-    let found = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-    if let Some(length) = listed.length.filter(|length| *length != found) {
-        return Err(TrustError::Length {
-            role: role.to_owned(),
-            found,
-            wanted: format!("{by} lists {length}"),
-        });
-    }
-    if listed.hashes.as_ref().is_some_and(|hashes| !hashes.fit(bytes)) {
-        return Err(TrustError::Digest { role: role.to_owned(), by: by.to_owned() });
-    }
-    Ok(())
-}
-
-/// "The expiration timestamp must be higher than the fixed update start time."
-fn fresh<T: Document>(role: &str, document: &T, now: Time) -> Result<(), TrustError> {
-    let at = document.common().expires;
-    if at > now { Ok(()) } else { Err(TrustError::Expired { role: role.to_owned(), at, now }) }
-}
-
-/// Whether a key that could sign for the role no longer can. One that is added takes nothing from anybody.
-fn lost_a_key(old: &Root, new: &Root, role: RoleName) -> bool {
-    let usable = |root: &Root| -> Vec<[u8; 32]> {
-        let ids = root.role(role).keyids.iter();
-        ids.filter_map(|id| root.keys.get(id)).map(|key| *key.as_bytes()).collect()
-    };
-    let kept = usable(new);
-    usable(old).iter().any(|key| !kept.contains(key))
-}
-
-fn order(role: &str, needs: &'static str) -> TrustError {
-    TrustError::Order { role: role.to_owned(), needs }
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use channel::*;
 
 use super::*;
 use crate::ErrorClass;
+use crate::metadata::MetaFile;
 
 /// A host that took version 1 of everything, and the channel.
 fn followed() -> (Channel, Trusted) {

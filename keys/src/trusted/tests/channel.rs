@@ -6,8 +6,8 @@ use std::num::NonZeroU64;
 use serde_json::{Value, json};
 
 use super::super::*;
-use crate::key::PublicKey;
-use crate::metadata::{Common, DelegatedRole, Delegations, Hashes, TargetFile};
+use crate::key::{KeyTable, PublicKey};
+use crate::metadata::{Common, DelegatedRole, Delegations, Hashes, MetaFile, RoleKeys, TargetFile};
 use crate::pattern::PathSet;
 use crate::sign::{PrivateKey, sign_document};
 
