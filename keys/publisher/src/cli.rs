@@ -60,6 +60,10 @@ pub enum Command {
     PublishConfig {
         /// The document.
         file: PathBuf,
+        /// Publish settings that the agent of this tool's version would refuse: for the settings of a newer one. Hosts
+        /// that refuse them keep what they follow.
+        #[arg(long)]
+        unchecked: bool,
     },
     /// Publish a plugin.
     AddPlugin {

@@ -52,7 +52,7 @@ fn run(Cli { places, command }: Cli) -> Result<String> {
             command::add::release(&context, &package, security_floor, notes)
         }
         Command::AddPlugin { package, name, notes } => command::add::plugin(&context, &package, &name, notes),
-        Command::PublishConfig { file } => command::config::run(&context, &file),
+        Command::PublishConfig { file, unchecked } => command::config::run(&context, &file, unchecked),
         Command::Revoke { what } => command::revoke::run(&context, &what),
         Command::Refresh => command::refresh::run(&context),
         Command::Renew { role } => command::refresh::renew(&context, &role),

@@ -11,6 +11,7 @@ use linnet_keys::release;
 use serde_json::{Map, Value};
 
 use super::Context;
+use super::difference::difference;
 use crate::channel::{Channel, read_capped};
 use crate::{draft, effect};
 
@@ -19,20 +20,27 @@ pub const PATH: &str = "config/fleet.json";
 const MAX_BYTES: u64 = 1 << 20;
 
 /// Checks the document as a host would, and publishes it.
-pub fn run(context: &Context, file: &Path) -> Result<String> {
+pub fn run(context: &Context, file: &Path, unchecked: bool) -> Result<String> {
     let bytes = read_capped(file, MAX_BYTES)?;
-    let version =
-        FleetDocument::parse(&bytes).with_context(|| format!("{file:?}: hosts would refuse it"))?.version;
+    let refused = || format!("{file:?}: hosts would refuse it");
+    let parsed = FleetDocument::parse(&bytes).with_context(refused)?;
+    if !unchecked {
+        // By the agent's own code, for every host that the document could meet.
+        linnet_settings::fleet::check(&parsed)
+            .with_context(|| format!("{} (--unchecked publishes it for newer agents)", refused()))?;
+    }
+    let version = parsed.version;
     let document: Value = serde_json::from_slice(&bytes).with_context(|| format!("{file:?}"))?;
     let (channel, _lock) = context.open()?;
     let digest = Sha256Digest::of(&bytes);
-    if let Some((_, FleetDocument { version: before, .. })) = current(&channel)? {
+    let former = current(&channel)?;
+    if let Some((_, FleetDocument { version: before, .. })) = &former {
         if channel.targets("config")?.targets.get(PATH).and_then(|file| file.hashes.get_sha256())
             == Some(digest)
         {
             return Ok(format!("version {version} of {PATH} is published already, nothing to do\n"));
         }
-        if version <= before {
+        if version <= *before {
             bail!(
                 "{file:?}: version {version}, where {before} is published: raise it to {} or more",
                 before + 1
@@ -54,7 +62,12 @@ pub fn run(context: &Context, file: &Path) -> Result<String> {
         effect::directory(directory, 0o755)?;
     }
     effect::write(&to, &bytes, effect::PUBLIC)?;
-    let done = format!("version {version} of {PATH} is what the fleet follows now");
+    let mut done = format!("version {version} of {PATH} is what the fleet follows now");
+    let nothing = Value::Null;
+    for line in difference(former.as_ref().map_or(&nothing, |(former, _)| former), &document) {
+        done.push_str("\n  ");
+        done.push_str(&line);
+    }
     context.publish_targets(&channel, "config", &next, &done)
 }
 

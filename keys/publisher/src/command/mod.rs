@@ -2,6 +2,7 @@
 
 pub mod add;
 pub mod config;
+mod difference;
 pub mod init;
 pub mod inspect;
 pub mod refresh;
