@@ -56,6 +56,19 @@ pub fn remove(path: &Path) -> Result<()> {
     fs::remove_file(path).with_context(|| format!("remove {path:?}"))
 }
 
+/// Removes the temporary files that killed runs left among the documents. The caller holds the lock.
+pub fn sweep(channel: &Path) -> Result<()> {
+    for entry in fs::read_dir(channel).with_context(|| format!("read {channel:?}"))? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let name = name.as_encoded_bytes();
+        if name.starts_with(b".") && name.ends_with(b".json.tmp") {
+            remove(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
 /// Copies a package into the channel under the digest of what was copied: `DIRECTORY/<digest>.NAME`.
 pub fn copy_by_digest(from: &Path, directory_path: &Path, name: &str) -> Result<(u64, Sha256Digest)> {
     directory(directory_path, 0o755)?;

@@ -19,6 +19,7 @@ use linnet_keys::metadata::Targets;
 
 use crate::channel::{self, Channel};
 use crate::draft::{self, Clock, Signers};
+use crate::effect;
 use crate::key_store::KeyStore;
 use crate::publish::{Change, Outcome, publish};
 
@@ -37,6 +38,7 @@ impl Context {
             Channel::load(&self.channel)?;
         }
         let lock = channel::lock(&self.channel)?;
+        effect::sweep(&self.channel)?;
         Ok((Channel::load(&self.channel)?, lock))
     }
 

@@ -91,3 +91,31 @@ fn an_init_that_was_killed_is_begun_anew() {
         assert_eq!(keys.count(), 6);
     }
 }
+
+/// Without the old key the root must come first, and hosts may come between; the next run of the timer mends it.
+#[test]
+fn after_a_lost_key_a_killed_rotation_is_mended_by_the_next_refresh() {
+    let start = Place::filled(&[]);
+    start.run(&["add-release", "one.tar.gz"]);
+    let lost = start.names("keys").into_iter().find(|name| name.starts_with("snapshot-")).unwrap();
+    fs::remove_file(start.path("keys").join(lost)).unwrap();
+    let mut between = 0;
+    for point in 0.. {
+        let place = start.copy();
+        let output = place
+            .command(&["rotate", "snapshot"])
+            .env("LINNET_KEYS_KILL_AT", point.to_string())
+            .output()
+            .unwrap();
+        let mut host = Host::new(fs::read(place.path("channel/1.root.json")).unwrap());
+        between += u32::from(host.update(&place.path("channel")).is_err());
+        place.run(&["refresh"]);
+        host.update(&place.path("channel")).unwrap();
+        place.run(&["verify"]);
+        assert!(!place.names("channel").iter().any(|name| name.ends_with(".tmp")));
+        if output.status.success() {
+            break;
+        }
+    }
+    assert!(between > 0, "the case that is to be mended did not come up");
+}
