@@ -16,7 +16,7 @@ pub fn difference(former: &Value, document: &Value) -> Vec<String> {
         match former.get(key) {
             None => lines.push(format!("{key}: {} (new)", shown(value))),
             Some(before) if before != value => {
-                lines.push(format!("{key}: {} -> {}", shown(before), shown(value)))
+                lines.push(format!("{key}: {} -> {}", shown(before), shown(value)));
             }
             Some(_) => {}
         }
