@@ -11,7 +11,7 @@ packages := linnet-agent linnet-updater linnet-publisher linnet-live linnet-benc
 version = $(shell sed -nE 's/^version = "(.*)"/\1/p' Cargo.toml | head -n 1)
 out := target/$(target)/release
 
-.PHONY: run build package demo-update test test-unit test-live test-channel test-update test-docker test-kernels test-systemd lint bench setup-build setup-test clean help
+.PHONY: run build package demo-update test test-unit test-live test-channel test-fleet test-update test-docker test-kernels test-systemd lint bench setup-build setup-test clean help
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -27,7 +27,7 @@ build: setup-build ## binaries into dist/bin/
 	install -s -m 0755 $(addprefix $(out)/,$(binaries)) dist/bin/
 	install -m 0644 "$$(ls -t $(out)/build/linnet-agent-*/out/linnet-programs | head -n 1)" dist/linnet-programs.o
 
-test: setup-test build lint test-unit test-live test-channel test-update test-docker test-kernels test-systemd ## everything
+test: setup-test build lint test-unit test-live test-channel test-fleet test-update test-docker test-kernels test-systemd ## everything
 	@echo "all suites passed"
 
 package: build ## the release that linnet-keys add-release takes, into dist/
@@ -43,6 +43,9 @@ demo-update: build ## the story of an update in a minute, on a scratch root
 
 test-channel: setup-test build ## channels between Linnet and python-tuf
 	LINNET_KEYS=dist/bin/linnet-keys tests/channel/foreign
+
+test-fleet: setup-test build ## the agent follows settings from a signed channel, by nginx over TLS
+	tests/fleet/run
 
 # The updater under test has kill points; the one in dist/bin has none.
 test-update: setup-test build ## the updater killed, without power, and on bad days
