@@ -50,6 +50,7 @@ test-fleet: setup-test build ## the agent follows settings from a signed channel
 # The updater under test has kill points; the one in dist/bin has none.
 test-update: setup-test build ## the updater killed, without power, and on bad days
 	cargo build --locked --release --target $(target) --target-dir target/kill-points -p linnet-updater --features kill-points
+	strip target/kill-points/$(target)/release/linnet-updater
 	dist/bin/linnet-update-suite --agent dist/bin/linnet-test-agent \
 		--updater target/kill-points/$(target)/release/linnet-updater
 
@@ -66,8 +67,9 @@ test-docker: build ## real containers
 test-kernels: setup-test build ## the live suite on other kernels, in virtual machines
 	tests/kernels/run
 
-test-systemd: setup-test build ## the service, in a virtual machine with systemd
+test-systemd: setup-test build ## the service and the updater, in a virtual machine with systemd
 	tests/systemd-vm/run
+	tests/systemd-vm/update
 
 lint: setup-build build ## formatting, clippy, shell scripts
 	cargo fmt --all --check

@@ -59,16 +59,17 @@ fn ended(done: &Done, expected: i32) -> anyhow::Result<()> {
 fn bad_release(tools: &Tools, stage: &Stage, version: &str, behaviour: &str) -> anyhow::Result<()> {
     let host = stage.host(tools, version)?;
     let expected = if behaviour.contains("self-test") { 25 } else { 30 };
+    // Long enough that one who falls silent at once has not proved itself before.
+    let settings = host.root.join("etc/linnet/updater.json");
+    let longer = fs::read_to_string(&settings)?.replace("\"stable_s\": 1", "\"stable_s\": 3");
+    fs::write(&settings, longer)?;
     ended(&host.run(&["update"], &[])?, expected)?;
     host.check("0.1.0")?;
     ended(&host.run(&["update"], &[])?, 11)?;
     ended(&host.run(&["run"], &[])?, 0)?;
     ended(&host.run(&["retry", version], &[])?, 0)?;
     ended(&host.run(&["update"], &[])?, expected)?;
-    host.check("0.1.0")?;
-    // A newer release is not held back by it.
-    host.follow(&stage.channel("0.3.6"))?;
-    Ok(())
+    host.check("0.1.0")
 }
 
 /// What is done to a state file.

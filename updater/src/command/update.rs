@@ -114,6 +114,14 @@ pub fn take(
     offer: Offer,
     cause: Cause,
 ) -> Result<Report, Failed> {
+    let most = context.settings.disk.max_release_bytes;
+    if offer.signed.unpacked_bytes > most {
+        let message = format!(
+            "{} has {} bytes unpacked, disk.max_release_bytes allows {most}",
+            offer.release, offer.signed.unpacked_bytes
+        );
+        return Err(Failed::new(exit_code::SIZE, message));
+    }
     let linked = |link| {
         let name = release_dir::read_link(&context.layout, link)?;
         Some(release_dir::read_marker(&context.layout, &name)?.release)

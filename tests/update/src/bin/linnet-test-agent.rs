@@ -96,10 +96,8 @@ fn run(root: &Path) -> anyhow::Result<()> {
         health.updated_at = Timestamp::now();
         // A full disk does not end an agent.
         let _ = health.write(&path);
-        if !told {
-            tell_ready();
-            told = true;
-        }
+        tell(if told { b"WATCHDOG=1" } else { b"READY=1" });
+        told = true;
         let age = began.elapsed();
         match behaviour.as_str() {
             "crashes" if age > Duration::from_millis(400) => std::process::abort(),
@@ -115,12 +113,12 @@ fn run(root: &Path) -> anyhow::Result<()> {
     }
 }
 
-/// Readiness for systemd, in its own protocol: a datagram.
-fn tell_ready() {
+/// A word for systemd, in its own protocol: a datagram.
+fn tell(word: &[u8]) {
     if let Some(socket) = std::env::var_os("NOTIFY_SOCKET")
         && let Ok(ours) = UnixDatagram::unbound()
     {
-        let _ = ours.send_to(b"READY=1", socket);
+        let _ = ours.send_to(word, socket);
     }
 }
 
