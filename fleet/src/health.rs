@@ -12,6 +12,7 @@ mod limits;
 mod losses;
 mod output;
 mod remote;
+mod plugins;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -29,6 +30,7 @@ pub use limits::{LimitMode, LimitValues, Limits, MemoryEvents, Usage};
 pub use losses::{Losses, LossesByKind};
 pub use output::{Canary, ProcessTable, Settings, Sink};
 pub use remote::{ChannelHealth, DocumentId, RefusedDocument, Remote};
+pub use plugins::{Plugin, PluginLosses};
 
 /// The version that this code writes and reads.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -90,6 +92,8 @@ pub struct Health {
     /// The fleet's settings; missing on a host that follows no channel.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remote: Option<Remote>,
+    /// The plugins that the settings enable.
+    pub plugins: Vec<Plugin>,
 }
 
 /// What the agent is doing.

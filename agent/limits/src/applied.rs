@@ -34,10 +34,7 @@ pub struct Applied {
 /// Limits or a name that make no sense, and a missing /proc.
 pub fn apply(wanted: &Wanted, name: &str) -> Result<Applied, LimitsError> {
     let requested = wanted.values()?;
-    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-    if name.is_empty() || name.len() > 64 || !name.chars().all(plain) {
-        return Err(LimitsError::Name { name: name.to_owned() });
-    }
+    check_name(name)?;
     let hierarchies = Hierarchies::read()?;
     let unit = hierarchies.systemd().and_then(|systemd| Unit::find(&systemd));
     let (mut groups, missing) = group::plan(&hierarchies, unit.as_ref(), name);
@@ -67,8 +64,17 @@ pub fn apply(wanted: &Wanted, name: &str) -> Result<Applied, LimitsError> {
     Ok(applied)
 }
 
-/// Sets the limits of a cgroup that this process is in; what comes back was refused.
-fn limit(group: &Group, requested: &LimitValues) -> Vec<(Vec<Controller>, Refusal)> {
+/// Whether a name can be a cgroup's.
+pub(crate) fn check_name(name: &str) -> Result<(), LimitsError> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    if name.is_empty() || name.len() > 64 || !name.chars().all(plain) {
+        return Err(LimitsError::Name { name: name.to_owned() });
+    }
+    Ok(())
+}
+
+/// Sets the limits of a cgroup that is there; what comes back was refused.
+pub(crate) fn limit(group: &Group, requested: &LimitValues) -> Vec<(Vec<Controller>, Refusal)> {
     let mut refused = group.enable();
     let disabled: Vec<_> = refused.iter().flat_map(|(controllers, _)| controllers.clone()).collect();
     for controller in group.controllers.iter().filter(|c| !disabled.contains(c)) {
@@ -191,7 +197,7 @@ impl Applied {
 
 /// What reads back otherwise than asked, by controller. `memory.high` and the burst are comforts, not limits: they
 /// do not count.
-fn differences(requested: &LimitValues, in_force: &LimitValues) -> Vec<(Controller, String)> {
+pub(crate) fn differences(requested: &LimitValues, in_force: &LimitValues) -> Vec<(Controller, String)> {
     let number = |value: Option<u64>| value.map_or_else(|| "none".to_owned(), |value| value.to_string());
     let share = |values: &LimitValues| match values.cpu_quota_us.zip(values.cpu_period_us) {
         Some((quota, period)) => format!("{quota} of {period} µs"),

@@ -91,6 +91,31 @@ impl Group {
         Ok(())
     }
 
+    /// The cgroups `<parent>/<family>` and `<parent>/<family>/<name>` of this hierarchy, for other processes than this one.
+    pub(crate) fn beside(&self, family: &str, name: &str) -> (Self, Self) {
+        let below = |parent: &Path, path: &str, name: &str| Self {
+            directory: parent.join(name),
+            parent: parent.to_owned(),
+            path: format!("{path}/{name}"),
+            entered: false,
+            ..self.clone()
+        };
+        let above = self.path.rsplit_once('/').map_or("", |(above, _)| above);
+        let inner = below(&self.parent, above, family);
+        let leaf = below(&inner.directory, &inner.path, name);
+        (inner, leaf)
+    }
+
+    /// Makes the cgroup where it is not there.
+    pub(crate) fn make(&self) -> Result<(), Refusal> {
+        match fs::create_dir(&self.directory) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                Err(Refusal::by_system("make", &self.directory, &error))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Moves this process into the cgroup, which exists.
     pub(crate) fn attach(&self) -> Result<(), Refusal> {
         let Some(controller) = self.controllers.first() else { return Ok(()) };

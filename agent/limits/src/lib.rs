@@ -16,6 +16,8 @@
 //! In the last case a note says so under systemd, which takes the cpu controller away from the root's children with the
 //! next unit that starts or ends (seen with 252): [`Applied::reread`] notices, [`Applied::reapply`] puts it back.
 //!
+//! [`beside`] makes cgroups for programs that the agent starts, next to the agent's own, with limits of their own.
+//!
 //! Invariants:
 //! - nothing is moved but this process, and no cgroup is changed but our own and, on v2, its parent's list of
 //!   controllers for children (never shortened again: others may have come to rely on it);
@@ -29,6 +31,7 @@
 #![forbid(unsafe_code)]
 
 mod applied;
+mod beside;
 mod controller;
 mod group;
 mod hierarchy;
@@ -41,6 +44,7 @@ mod value;
 mod wanted;
 
 pub use applied::{Applied, apply};
+pub use beside::{Beside, beside};
 pub use linnet_fleet::health::{LimitMode, LimitValues, Limits, MemoryEvents, Usage};
 pub use wanted::{Wanted, WantedError};
 
