@@ -1,0 +1,559 @@
+//! One plugin: its files, its process, its supervisor and its books.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use linnet_fleet::health;
+use linnet_limits::Beside;
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use crate::child::{Running, in_words};
+use crate::event::Checked;
+use crate::host::Options;
+use crate::installed::Installed;
+use crate::manifest::{Capability, PROTOCOL};
+use crate::policy::{Grant, Policy};
+use crate::protocol::{self, Invalid, Lines, Said};
+use crate::rate::{Bucket, Day};
+use crate::sandbox::{FirstLine, Report};
+use crate::spec::{self, Spec};
+use crate::state::{self, State};
+use crate::supervisor::{Action, Input, Phase, Supervisor};
+
+/// Bytes a second that are read from a plugin, and at once. What it writes above that waits in its pipe.
+const READ_PER_SECOND: f64 = 1_048_576.0;
+const READ_BURST: f64 = 2_097_152.0;
+/// Lines in one run that are not understood before it is killed for them.
+const MAX_INVALID: u64 = 100;
+/// Lines of its log that are passed on, in the long run and at once.
+const LOG_PER_SECOND: f64 = 0.2;
+const LOG_BURST: f64 = 30.0;
+
+/// Who made an event.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Source {
+    /// The plugin.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+}
+
+/// An event of a plugin, checked.
+#[derive(Debug)]
+pub struct PluginEvent {
+    /// Who made it.
+    pub source: Arc<Source>,
+    /// The event.
+    pub event: Checked,
+}
+
+/// What became of its lines; kept over a stop and a start by new settings, as the sinks' counts are.
+#[derive(Debug, Default)]
+pub(crate) struct Books {
+    received: u64,
+    invalid: [u64; Invalid::ALL.len()],
+    over_rate: u64,
+    over_day: u64,
+    /// Given to the agent.
+    handed: u64,
+    starts: u64,
+    failures: u64,
+    log_lines: u64,
+    log_lines_dropped: u64,
+}
+
+/// What belongs to one run of its process.
+struct Run {
+    process: Running,
+    lines: Lines,
+    error_lines: Lines,
+    read: Bucket,
+    invalid: u64,
+    launched: bool,
+}
+
+/// A plugin that the settings enable.
+pub(crate) struct Slot {
+    name: String,
+    settings: Value,
+    policy: Policy,
+    source: Arc<Source>,
+    classes: Vec<u32>,
+    granted: Option<Grant>,
+    supervisor: Supervisor,
+    since: Timestamp,
+    phase_name: &'static str,
+    run: Option<Run>,
+    cgroup: Option<Beside>,
+    limits_problems: Vec<String>,
+    report: Report,
+    state: State,
+    rate: Bucket,
+    day: Day,
+    log_rate: Bucket,
+    books: Books,
+    /// Refused before it could be started.
+    refused: bool,
+    /// What it last complained of; a reason for its end, where it ends.
+    complaint: Option<String>,
+    /// Events that the agent had no room for yet; nothing is read meanwhile.
+    held: std::collections::VecDeque<PluginEvent>,
+}
+
+impl Slot {
+    pub(crate) fn new(
+        name: &str,
+        settings: Value,
+        policy: &Policy,
+        books: Books,
+        options: &Options,
+        now: Instant,
+    ) -> Self {
+        Self {
+            name: name.to_owned(),
+            settings,
+            policy: policy.clone(),
+            source: Arc::new(Source { name: name.to_owned(), version: String::new() }),
+            classes: Vec::new(),
+            granted: None,
+            supervisor: Supervisor::new(options.timing, now),
+            since: Timestamp::now(),
+            phase_name: "waiting",
+            run: None,
+            cgroup: None,
+            limits_problems: Vec::new(),
+            report: Report::default(),
+            state: State::load(&options.state_directory, name),
+            rate: Bucket::new(1.0, 1.0, now),
+            day: Day::new(0, now),
+            log_rate: Bucket::new(LOG_PER_SECOND, LOG_BURST, now),
+            books,
+            refused: false,
+            complaint: None,
+            held: std::collections::VecDeque::new(),
+        }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn into_books(self) -> Books {
+        self.books
+    }
+
+    /// Whether it was asked to end and has.
+    pub(crate) fn is_over(&self) -> bool {
+        self.supervisor.is_over() && self.run.is_none()
+    }
+
+    pub(crate) fn process(&self) -> Option<&Running> {
+        self.run.as_ref().map(|run| &run.process)
+    }
+
+    /// Whether its output may be read now, and from when on where not.
+    pub(crate) fn may_read(&mut self, now: Instant) -> Result<(), Option<Duration>> {
+        if !self.held.is_empty() {
+            return Err(None);
+        }
+        match self.run.as_mut().and_then(|run| run.read.wait(now)) {
+            Some(wait) => Err(Some(wait)),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether the agent has yet to take events.
+    pub(crate) fn holds(&self) -> bool {
+        !self.held.is_empty()
+    }
+
+    /// When it wants to be looked at.
+    pub(crate) fn deadline(&self, now: Instant) -> Option<Instant> {
+        [self.supervisor.deadline(), self.state.due(now)].into_iter().flatten().min()
+    }
+
+    /// New settings, told to it where it runs; one that was given up gets another chance.
+    pub(crate) fn configure(&mut self, settings: Value, options: &Options, now: Instant) {
+        if settings == self.settings {
+            return;
+        }
+        self.settings = settings;
+        if matches!(self.supervisor.phase(), Phase::Disabled { .. }) {
+            self.supervisor = Supervisor::new(options.timing, now);
+        }
+        let line = json!({ "settings": self.settings }).to_string();
+        if let Some(run) = &mut self.run
+            && !run.process.say(line.as_bytes())
+        {
+            self.take(Input::Abuse("does not read its settings".to_owned()), options, now);
+        }
+    }
+
+    pub(crate) fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// Hands held events over as far as the agent takes them.
+    pub(crate) fn hand_over(&mut self, deliver: &mut dyn FnMut(PluginEvent) -> Result<(), PluginEvent>) {
+        while let Some(event) = self.held.pop_front() {
+            if let Err(event) = deliver(event) {
+                self.held.push_front(event);
+                return;
+            }
+            self.books.handed += 1;
+        }
+    }
+
+    /// Lets the supervisor decide, and does it.
+    pub(crate) fn take(&mut self, input: Input, options: &Options, now: Instant) {
+        let failed = matches!(&input, Input::Ended(_));
+        let asked = matches!(self.supervisor.phase(), Phase::Stopping { failure: None, .. });
+        if failed && !asked {
+            self.books.failures += 1;
+        }
+        let mut action = self.supervisor.step(input, now);
+        if action == Action::Start {
+            let outcome = self.start(options, now);
+            let input = match outcome {
+                Ok(()) => Input::Started,
+                Err(why) => {
+                    self.books.failures += 1;
+                    Input::Ended(why)
+                }
+            };
+            action = self.supervisor.step(input, now);
+        }
+        self.act(action, options, now);
+        self.note_phase();
+    }
+
+    fn act(&mut self, action: Action, options: &Options, now: Instant) {
+        let Some(run) = &mut self.run else { return };
+        match action {
+            Action::Nothing | Action::Start => {}
+            Action::Ping(number) => {
+                if !run.process.say(json!({ "ping": number }).to_string().as_bytes()) {
+                    self.take(Input::Abuse("does not read its input".to_owned()), options, now);
+                }
+            }
+            Action::Ask => run.process.close_input(),
+            Action::Terminate => run.process.signal(Signal::TERM),
+            Action::Kill => self.kill(),
+        }
+    }
+
+    /// Kills all that is in its cgroup, and its process in any case.
+    fn kill(&mut self) {
+        if let Some(cgroup) = &self.cgroup
+            && !cgroup.kill()
+        {
+            for pid in cgroup.processes() {
+                if let Some(pid) = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw) {
+                    let _ = rustix::process::kill_process(pid, Signal::KILL);
+                }
+            }
+        }
+        if let Some(run) = &self.run {
+            run.process.signal(Signal::KILL);
+        }
+    }
+
+    fn start(&mut self, options: &Options, now: Instant) -> Result<(), String> {
+        self.refused = true;
+        let installed = Installed::read(&options.directory, &self.name).map_err(|error| error.to_string())?;
+        let grant = self.policy.grant(&installed.manifest);
+        let manifest = installed.manifest;
+        self.source = Arc::new(Source { name: self.name.clone(), version: manifest.version.clone() });
+        self.classes.clone_from(&manifest.events);
+        if self.granted.as_ref() != Some(&grant) {
+            let limits = grant.limits;
+            self.rate = Bucket::new(f64::from(limits.events_per_second), f64::from(limits.events_burst), now);
+            self.day = Day::new(limits.bytes_per_day, now);
+        }
+        self.make_cgroup(&grant, options)?;
+        let uid = spec::uid_of(&self.name);
+        let spec = Spec {
+            name: self.name.clone(),
+            executable: installed.executable,
+            host_pid: std::process::id(),
+            doors: self.cgroup.as_ref().map(Beside::doors).unwrap_or_default(),
+            uid,
+            capabilities: grant.capabilities.clone(),
+            read_paths: manifest.read_paths,
+            state_dir: self.make_state_dir(&grant, options, uid)?,
+            memory_max_bytes: grant.limits.memory_max_bytes,
+            pids_max: grant.limits.pids_max,
+            filter: options.filter,
+        };
+        let first = json!({
+            "protocol": PROTOCOL,
+            "plugin": self.name,
+            "settings": self.settings,
+            "state": self.state.value(),
+            "limits": {
+                "events_per_second": grant.limits.events_per_second,
+                "events_burst": grant.limits.events_burst,
+            },
+            "granted": grant.capabilities,
+        });
+        self.granted = Some(grant);
+        let spec = serde_json::to_string(&spec).map_err(|error| error.to_string())?;
+        let mut command = Command::new(&options.launcher);
+        command.args(&options.launcher_arguments).arg(spec).env_clear().current_dir("/");
+        let mut process = Running::start(&mut command).map_err(|error| format!("start: {error}"))?;
+        self.refused = false;
+        self.complaint = None;
+        self.books.starts += 1;
+        process.say(first.to_string().as_bytes());
+        self.run = Some(Run {
+            process,
+            lines: Lines::default(),
+            error_lines: Lines::default(),
+            read: Bucket::new(READ_PER_SECOND, READ_BURST, now),
+            invalid: 0,
+            launched: false,
+        });
+        Ok(())
+    }
+
+    fn make_cgroup(&mut self, grant: &Grant, options: &Options) -> Result<(), String> {
+        // What a run before has left in it must not go on beside this one.
+        if let Some(before) = self.cgroup.take() {
+            let _ = before.kill();
+            before.remove();
+        }
+        let wanted = linnet_limits::Wanted {
+            cpu_quota_permille_of_a_core: grant.limits.cpu_permille,
+            cpu_period_us: 100_000,
+            memory_max_bytes: grant.limits.memory_max_bytes,
+            memory_high_bytes: None,
+            pids_max: grant.limits.pids_max,
+        };
+        let made = linnet_limits::beside(&options.cgroup, "plugins", &self.name, &wanted)
+            .map_err(|error| error.to_string())?;
+        self.limits_problems = made.problems().to_vec();
+        self.cgroup = Some(made);
+        if self.policy.require_limits && !self.limits_problems.is_empty() {
+            let problems = self.limits_problems.join("; ");
+            return Err(format!(
+                "plugins.policy.require_limits is set, and the limits are not enforced: {problems}"
+            ));
+        }
+        Ok(())
+    }
+
+    fn make_state_dir(&self, grant: &Grant, options: &Options, uid: u32) -> Result<Option<PathBuf>, String> {
+        if !grant.has(Capability::StateDir) {
+            return Ok(None);
+        }
+        let directory = options.state_directory.join(format!("{}.d", self.name));
+        state::make_directory(&options.state_directory)
+            .and_then(|()| match std::fs::create_dir(&directory) {
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+                other => other,
+            })
+            .and_then(|()| std::os::unix::fs::lchown(&directory, Some(uid), Some(uid)))
+            .map_err(|error| format!("{}: {error}", directory.display()))?;
+        Ok(Some(directory))
+    }
+
+    /// Reads what it said, as much as one round may.
+    pub(crate) fn read_output(&mut self, buffer: &mut Vec<u8>, options: &Options, now: Instant) {
+        let Some(run) = &mut self.run else { return };
+        let count = run.process.read_output(buffer);
+        if count == 0 {
+            return;
+        }
+        run.read.overdraw(count as f64, now);
+        let mut lines = std::mem::take(&mut run.lines);
+        lines.feed(buffer, |line| self.line(line, options, now));
+        if let Some(run) = &mut self.run {
+            run.lines = lines;
+        }
+    }
+
+    fn line(&mut self, line: Result<&[u8], Invalid>, options: &Options, now: Instant) {
+        let Some(run) = &mut self.run else { return };
+        if !std::mem::replace(&mut run.launched, true) {
+            // The launcher speaks before the plugin can.
+            if let Some(first) = line.ok().and_then(|line| serde_json::from_slice::<FirstLine>(line).ok()) {
+                self.report = first.launched;
+                return;
+            }
+        }
+        let now_ms = Timestamp::now().as_millisecond();
+        let bytes = line.map_or(0, <[u8]>::len) as u64;
+        match line.and_then(|line| protocol::read(line, &self.classes, now_ms)) {
+            Ok(Said::Ready) => self.take(Input::Ready, options, now),
+            Ok(Said::Pong(number)) => self.take(Input::Pong(number), options, now),
+            Ok(Said::State(value)) => self.state.set(value),
+            Ok(Said::Log(level, message)) => self.log(level, &message, now),
+            Ok(Said::Event(event)) => {
+                self.books.received += 1;
+                if !self.rate.take(1.0, now) {
+                    self.books.over_rate += 1;
+                } else if self.day.take(bytes, now) {
+                    self.held.push_back(PluginEvent { source: Arc::clone(&self.source), event });
+                } else {
+                    self.books.over_day += 1;
+                }
+            }
+            Err(reason) => {
+                self.books.received += 1;
+                if let Some(count) = self.books.invalid.get_mut(reason as usize) {
+                    *count += 1;
+                }
+                let Some(run) = &mut self.run else { return };
+                run.invalid += 1;
+                if run.invalid == MAX_INVALID {
+                    let why =
+                        format!("{MAX_INVALID} lines that are no event, the last one {}", reason.as_str());
+                    self.take(Input::Abuse(why), options, now);
+                }
+            }
+        }
+    }
+
+    /// Reads its standard error, where the launcher says what went wrong and a panic its message.
+    pub(crate) fn read_errors(&mut self, buffer: &mut Vec<u8>, now: Instant) {
+        let Some(run) = &mut self.run else { return };
+        let count = run.process.read_errors(buffer);
+        run.read.overdraw(count as f64, now);
+        let mut lines = std::mem::take(&mut run.error_lines);
+        lines.feed(buffer, |line| {
+            if let Ok(line) = line {
+                let text: String = String::from_utf8_lossy(line).chars().take(500).collect();
+                self.log(log::Level::Error, &text, now);
+            }
+        });
+        if let Some(run) = &mut self.run {
+            run.error_lines = lines;
+        }
+    }
+
+    fn log(&mut self, level: log::Level, message: &str, now: Instant) {
+        if level == log::Level::Error {
+            self.complaint = Some(message.to_owned());
+        }
+        if self.log_rate.take(1.0, now) {
+            self.books.log_lines += 1;
+            log::log!(level, "plugin {}: {message}", self.name);
+        } else {
+            self.books.log_lines_dropped += 1;
+        }
+    }
+
+    pub(crate) fn write(&mut self) {
+        if let Some(run) = &mut self.run {
+            run.process.write();
+        }
+    }
+
+    /// Looks whether its process has ended, after all that it said was read.
+    pub(crate) fn reap(&mut self, buffer: &mut Vec<u8>, options: &Options, now: Instant) {
+        let Some(status) = self.run.as_mut().and_then(|run| run.process.take_end()) else { return };
+        // At most what fits into its pipes.
+        for _ in 0..16 {
+            self.read_output(buffer, options, now);
+            self.read_errors(buffer, now);
+        }
+        self.kill();
+        self.run = None;
+        self.state.write(now);
+        let oom = self.cgroup.as_ref().and_then(|cgroup| cgroup.usage().memory_events.oom_kill).unwrap_or(0);
+        let mut how = in_words(status);
+        if let Some(complaint) = self.complaint.take() {
+            how = format!("{how}: {complaint}");
+        }
+        if oom > 0 {
+            how.push_str(" (its memory limit was felt: raise needs.memory_max_bytes and plugins.policy)");
+        }
+        self.take(Input::Ended(how), options, now);
+        if let Some(cgroup) = &self.cgroup
+            && self.supervisor.is_over()
+        {
+            cgroup.remove();
+        }
+    }
+
+    /// Writes its state, where that is due.
+    pub(crate) fn tend_state(&mut self, now: Instant) {
+        if self.state.due(now).is_some_and(|due| due <= now) {
+            self.state.write(now);
+        }
+    }
+
+    fn note_phase(&mut self) {
+        let (name, reason) = match self.supervisor.phase() {
+            Phase::Waiting { reason, .. } => ("waiting", reason.clone()),
+            Phase::Starting { .. } => ("starting", None),
+            Phase::Running { .. } => ("running", None),
+            Phase::Stopping { failure, .. } => ("stopping", failure.clone()),
+            Phase::Disabled { reason } if self.refused => ("refused", Some(reason.clone())),
+            Phase::Disabled { reason } => ("disabled", Some(reason.clone())),
+            Phase::Stopped => ("stopped", None),
+        };
+        if name == self.phase_name {
+            return;
+        }
+        self.phase_name = name;
+        self.since = Timestamp::now();
+        match (name, reason) {
+            ("disabled" | "refused", Some(reason)) => log::error!("plugin {} is {name}: {reason}", self.name),
+            (_, Some(reason)) => log::warn!("plugin {} is {name}: {reason}", self.name),
+            _ => log::info!("plugin {} is {name}", self.name),
+        }
+    }
+
+    /// For status and health.
+    pub(crate) fn health(&self) -> health::Plugin {
+        let names = |list: &[Capability]| list.iter().map(|one| one.as_str().to_owned()).collect::<Vec<_>>();
+        let reason = match self.supervisor.phase() {
+            Phase::Waiting { reason, .. } => reason.clone(),
+            Phase::Stopping { failure, .. } => failure.clone(),
+            Phase::Disabled { reason } => Some(reason.clone()),
+            _ => None,
+        };
+        let invalid: BTreeMap<String, u64> = Invalid::ALL
+            .into_iter()
+            .zip(self.books.invalid)
+            .filter(|(_, count)| *count > 0)
+            .map(|(reason, count)| (reason.as_str().to_owned(), count))
+            .collect();
+        let mut problems = self.limits_problems.clone();
+        problems.extend(self.report.problems.iter().cloned());
+        health::Plugin {
+            name: self.name.clone(),
+            version: self.source.version.clone(),
+            state: self.phase_name.to_owned(),
+            reason,
+            pid: self.run.as_ref().map(|run| run.process.pid()),
+            since: Some(self.since),
+            starts: self.books.starts,
+            failures: self.books.failures,
+            granted: self.granted.as_ref().map(|grant| names(&grant.capabilities)).unwrap_or_default(),
+            denied: self.granted.as_ref().map(|grant| names(&grant.denied)).unwrap_or_default(),
+            sandbox: self.report.sandbox.clone(),
+            problems,
+            usage: self.cgroup.as_ref().map(Beside::usage).unwrap_or_default(),
+            losses: health::PluginLosses {
+                received: self.books.received,
+                invalid,
+                over_rate: self.books.over_rate,
+                over_day: self.books.over_day,
+                waiting: self.books.received
+                    - self.books.invalid.iter().sum::<u64>()
+                    - self.books.over_rate
+                    - self.books.over_day,
+                ..health::PluginLosses::default()
+            },
+            log_lines: self.books.log_lines,
+            log_lines_dropped: self.books.log_lines_dropped,
+        }
+    }
+}
