@@ -11,8 +11,8 @@ mod hook;
 mod limits;
 mod losses;
 mod output;
-mod remote;
 mod plugins;
+mod remote;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -29,8 +29,8 @@ pub use hook::{Hook, RefusedHook};
 pub use limits::{LimitMode, LimitValues, Limits, MemoryEvents, Usage};
 pub use losses::{Losses, LossesByKind};
 pub use output::{Canary, ProcessTable, Settings, Sink};
-pub use remote::{ChannelHealth, DocumentId, RefusedDocument, Remote};
 pub use plugins::{Plugin, PluginLosses};
+pub use remote::{ChannelHealth, DocumentId, RefusedDocument, Remote};
 
 /// The version that this code writes and reads.
 pub const SCHEMA_VERSION: u32 = 1;

@@ -18,8 +18,6 @@ mod child;
 pub mod event;
 mod host;
 pub mod installed;
-pub mod manifest;
-pub mod policy;
 pub mod protocol;
 mod rate;
 mod sandbox;
@@ -27,6 +25,8 @@ mod slot;
 mod spec;
 mod state;
 pub mod supervisor;
+
+pub use linnet_plugin_manifest::{manifest, policy};
 
 pub use host::{Options, PluginHost, Wanted};
 pub use policy::Policy;

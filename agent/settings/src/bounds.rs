@@ -1,6 +1,11 @@
 //! Bounds that types can't express.
 
-use crate::values::{MIB, Settings};
+use linnet_plugin_manifest::manifest::is_name;
+
+use crate::values::{MIB, Plugins, Settings};
+
+/// Plugins that run at once.
+const MAX_PLUGINS: usize = 16;
 
 /// The first key whose value makes no sense, and why.
 pub(crate) fn check(settings: &Settings) -> Result<(), (&'static str, String)> {
@@ -60,8 +65,27 @@ pub(crate) fn check(settings: &Settings) -> Result<(), (&'static str, String)> {
     if !settings.fleet.state_dir.is_absolute() {
         return Err(("fleet.state_dir", "give an absolute path".to_owned()));
     }
+    check_plugins(&settings.plugins)?;
     if !settings.runtime_dir.is_absolute() {
         return Err(("runtime_dir", "give an absolute path".to_owned()));
     }
     Ok(())
+}
+
+fn check_plugins(plugins: &Plugins) -> Result<(), (&'static str, String)> {
+    for (key, path) in
+        [("plugins.directory", &plugins.directory), ("plugins.state_directory", &plugins.state_directory)]
+    {
+        if !path.is_absolute() {
+            return Err((key, "give an absolute path".to_owned()));
+        }
+    }
+    if plugins.enabled.len() > MAX_PLUGINS {
+        return Err(("plugins.enabled", format!("at most {MAX_PLUGINS} plugins run at once")));
+    }
+    if let Some(name) = plugins.enabled.keys().find(|name| !is_name(name)) {
+        let message = format!("{name:?} is no plugin's name: lower-case letters, digits, dashes");
+        return Err(("plugins.enabled", message));
+    }
+    plugins.policy.check()
 }

@@ -190,6 +190,25 @@ mod tests {
     }
 
     #[test]
+    fn plugins_are_checked_like_everything_else() {
+        let json = r#"{"plugins": {"enabled": {"inventory": {"settings": {"interval_s": 60}}}}}"#;
+        let settings = parse(Path::new("x"), json.as_bytes()).unwrap();
+        assert_eq!(settings.plugins.enabled["inventory"].settings["interval_s"], 60);
+        for (json, message) in [
+            (r#"{"plugins": {"enabled": {"../x": {}}}}"#, "plugins.enabled: \"../x\" is no plugin's name"),
+            (
+                r#"{"plugins": {"enabled": {"a": {"setings": {}}}}}"#,
+                "plugins.enabled.a.setings: unknown field",
+            ),
+            (r#"{"plugins": {"policy": {"allow": ["root"]}}}"#, "plugins.policy.allow[0]: unknown variant"),
+            (r#"{"plugins": {"policy": {"pids_max": 0}}}"#, "plugins.policy.pids_max: 0 is outside"),
+            (r#"{"plugins": {"directory": "plugins"}}"#, "plugins.directory: give an absolute path"),
+        ] {
+            assert!(refused(json).contains(message), "{}", refused(json));
+        }
+    }
+
+    #[test]
     fn a_named_file_must_exist_and_the_default_one_need_not() {
         assert!(Loaded::read(Some(Path::new("/nonexistent/linnet.json"))).is_err());
     }

@@ -27,6 +27,9 @@ pub const LOCAL_ONLY: &[&str] = &[
     "limits.cpu_period_ms",
     "fleet.enrolment",
     "fleet.state_dir",
+    "plugins.directory",
+    "plugins.state_directory",
+    "plugins.policy",
 ];
 
 /// Keys of which the host's own value, or else the default, is the most that the fleet can give.

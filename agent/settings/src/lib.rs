@@ -15,5 +15,6 @@ mod values;
 
 pub use file::{DEFAULT_PATH, Hexadecimal, Loaded, SettingsError, parse};
 pub use values::{
-    Events, FileOutput, Fleet, Hash, Health, Limits, LogLevel, Output, ProcessTable, Ring, Script, Settings,
+    EnabledPlugin, Events, FileOutput, Fleet, Hash, Health, Limits, LogLevel, Output, Plugins, ProcessTable,
+    Ring, Script, Settings,
 };

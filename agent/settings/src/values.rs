@@ -1,7 +1,8 @@
 //! The values, with their defaults. A key's unit is in its name.
 
-use std::{path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
+use linnet_plugin_manifest::policy::Policy;
 use serde::{Deserialize, Serialize};
 
 pub(crate) const MIB: u64 = 1 << 20;
@@ -42,6 +43,8 @@ section! {
         process_table: ProcessTable = ProcessTable::default(),
         /// Reports about the sensor itself.
         health: Health = Health::default(),
+        /// Plugins.
+        plugins: Plugins = Plugins::default(),
         /// The channel that the fleet's settings come from.
         fleet: Fleet = Fleet::default(),
         /// Directory of the lock and the health document; on tmpfs.
@@ -146,6 +149,28 @@ section! {
     ProcessTable {
         /// Most bytes it takes.
         max_bytes: u64 = 4 * MIB,
+    }
+}
+
+section! {
+    /// Plugins: programs of their own that find out what the sensor's hooks do not.
+    Plugins {
+        /// Where they are installed, each in a directory of its name.
+        directory: PathBuf = PathBuf::from("/opt/linnet/plugins"),
+        /// Where what they remember is kept.
+        state_directory: PathBuf = PathBuf::from("/var/lib/linnet/plugins"),
+        /// Those that run, by name.
+        enabled: BTreeMap<String, EnabledPlugin> = BTreeMap::new(),
+        /// What they may do and use on this host at most.
+        policy: Policy = Policy::default(),
+    }
+}
+
+section! {
+    /// A plugin that runs.
+    EnabledPlugin {
+        /// Its settings, which it checks itself; `interval_s` and `cpu_permille` are known to all.
+        settings: serde_json::Map<String, serde_json::Value> = serde_json::Map::new(),
     }
 }
 

@@ -80,6 +80,12 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Confine this process and become a plugin: the sensor starts it
+    #[command(hide = true, name = "plugin-launch")]
+    PluginLaunch {
+        /// How
+        spec: String,
+    },
     /// End at once: the sensor starts it to see that it is seen
     #[command(hide = true, name = "canary")]
     Canary,
@@ -109,6 +115,7 @@ pub fn execute(arguments: Arguments) -> anyhow::Result<u8> {
         Command::Config { settings, effective, json } => {
             config::execute(settings.as_deref(), effective, json)
         }
+        Command::PluginLaunch { spec } => match linnet_plugin_host::launch(&spec)? {},
         Command::Canary => Ok(exit_code::OK),
     }
 }

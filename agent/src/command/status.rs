@@ -4,7 +4,7 @@ use std::{fmt::Write, path::Path};
 
 use jiff::Timestamp;
 use linnet_fleet::{
-    health::{Health, HealthError, Losses, Remote, State},
+    health::{Health, HealthError, Losses, Plugin, Remote, State},
     lock,
 };
 use linnet_settings::Settings;
@@ -107,6 +107,9 @@ fn describe(health: &Health, verdict: &str) -> String {
     );
     let files: Vec<String> = health.files.iter().map(|(name, count)| format!("{name} {count}")).collect();
     let _ = writeln!(out, "files    {}", files.join(", "));
+    for plugin in &health.plugins {
+        describe_plugin(plugin, &mut out);
+    }
     let settings = health.settings.path.as_deref().unwrap_or("all defaults");
     let _ = writeln!(out, "settings {settings}");
     if !health.settings.pending_restart.is_empty() {
@@ -175,6 +178,44 @@ fn describe_limits(health: &Health, out: &mut String) {
             .memory_file_bytes
             .map_or_else(String::new, |cache| format!(" ({} of it page cache)", size(cache)));
         let _ = writeln!(out, "usage    {}{cache}{peak}{throttled}", size(bytes));
+    }
+}
+
+fn describe_plugin(plugin: &Plugin, out: &mut String) {
+    let reason = plugin.reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
+    let _ = writeln!(out, "plugin   {} {}: {}{reason}", plugin.name, plugin.version, plugin.state);
+    let losses = &plugin.losses;
+    let mut line = format!("received {}, delivered {}", losses.received, losses.delivered);
+    for (what, count) in
+        [("over its rate", losses.over_rate), ("over its day", losses.over_day), ("waiting", losses.waiting)]
+    {
+        if count > 0 {
+            let _ = write!(line, ", {what} {count}");
+        }
+    }
+    for (what, reasons) in [("invalid", &losses.invalid), ("dropped", &losses.dropped)] {
+        for (reason, count) in reasons {
+            let _ = write!(line, ", {what} {count} ({reason})");
+        }
+    }
+    if plugin.starts > 1 || plugin.failures > 0 {
+        let _ = write!(line, "; started {} times, failed {}", plugin.starts, plugin.failures);
+    }
+    if let Some(us) = plugin.usage.cpu_usage_us {
+        let _ = write!(line, "; used {} ms", us / 1000);
+    }
+    if let Some(bytes) = plugin.usage.memory_bytes {
+        let _ = write!(line, ", {}", size(bytes));
+    }
+    let _ = writeln!(out, "           {line}");
+    if !plugin.sandbox.is_empty() {
+        let _ = writeln!(out, "           confined by {}", plugin.sandbox.join(", "));
+    }
+    if !plugin.denied.is_empty() {
+        let _ = writeln!(out, "           plugins.policy.allow keeps from it: {}", plugin.denied.join(", "));
+    }
+    for problem in &plugin.problems {
+        let _ = writeln!(out, "           ! {problem}");
     }
 }
 

@@ -24,6 +24,8 @@ const LIVE: &[&str] = &[
     "limits.memory_max_bytes",
     "limits.memory_high_bytes",
     "limits.pids_max",
+    "plugins.enabled",
+    "plugins.policy",
 ];
 /// Above this share of a new memory limit, in percent, the limit waits for a restart: set now, it would kill.
 const FULL_PERCENT: u64 = 75;
@@ -90,6 +92,13 @@ impl Sensor {
         next.process_table = self.settings.process_table.clone();
         next.argv_max_bytes = self.settings.argv_max_bytes;
         next.runtime_dir = self.settings.runtime_dir.clone();
+        next.plugins.directory = self.settings.plugins.directory.clone();
+        next.plugins.state_directory = self.settings.plugins.state_directory.clone();
+        if next.plugins != self.settings.plugins
+            && let Err(error) = self.parts.plugins.configure(&next.plugins)
+        {
+            log::error!("thread of the plugins: {error}");
+        }
         self.settings = next;
         Ok(changed)
     }

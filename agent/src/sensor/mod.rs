@@ -7,6 +7,7 @@ pub mod fleet;
 pub mod ledger;
 pub mod parked;
 pub mod pipeline;
+pub mod plugins;
 pub mod reload;
 pub mod report;
 pub mod run;

@@ -11,7 +11,7 @@ use std::{
 
 use linnet_ebpf::{Exit, KIND_EXEC, KIND_EXIT, KIND_FORK};
 use linnet_fileview::{Done, FileView, Ticket};
-use linnet_ocsf::{line::write_line, prelude::Prelude};
+use linnet_ocsf::{class::PluginEvent, line::write_line, prelude::Prelude};
 use linnet_settings::Events;
 
 use super::{
@@ -148,6 +148,34 @@ impl Pipeline {
         self.sequence += 1;
         self.batch.events += 1;
         Frame { prelude: &self.prelude, clock: self.clock, boot: self.boot, sequence: self.sequence }
+    }
+
+    /// Takes an event of a plugin.
+    pub fn plugin_event(&mut self, event: &linnet_plugin_host::PluginEvent) {
+        self.sequence += 1;
+        let source = &event.source;
+        let line = PluginEvent {
+            prelude: &self.prelude,
+            time_ms: event.event.time_ms,
+            sequence: self.sequence,
+            class_uid: event.event.class_uid,
+            activity_id: event.event.activity_id,
+            severity_id: event.event.severity_id,
+            plugin: &source.name,
+            plugin_version: &source.version,
+            fields: &event.event.fields,
+        };
+        // JSON that was read can be written: there are no keys but strings in it.
+        if let Err(error) = write_line(&mut self.batch.lines, &line) {
+            log::error!("event of plugin {}: {error}", source.name);
+        }
+        self.batch.events += 1;
+        match self.batch.plugins.get_mut(source.name.as_str()) {
+            Some(count) => *count += 1,
+            None => {
+                self.batch.plugins.insert(source.name.as_str().into(), 1);
+            }
+        }
     }
 
     /// Takes a record.

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use linnet_fileview::{Missing, Road};
 use linnet_fleet::health::{
-    Canary, Health, Hook, LossesByKind, ProcessTable, RefusedHook, SCHEMA_VERSION, Settings, State,
+    Canary, Health, Hook, LossesByKind, Plugin, ProcessTable, RefusedHook, SCHEMA_VERSION, Settings, State,
 };
 use serde_json::{Value, json};
 
@@ -33,7 +33,16 @@ pub fn health_details(sensor: &Sensor, losses: &LossesByKind) -> Value {
         "losses": losses,
         "usage": sensor.parts.limits.as_ref().map(linnet_limits::Applied::usage),
         "degraded": degraded(sensor),
+        "plugins": plugin_losses(&sensor.plugins()),
     })
+}
+
+/// Where the events of each plugin went, by its name.
+pub fn plugin_losses(plugins: &[Plugin]) -> Value {
+    plugins
+        .iter()
+        .map(|one| (one.name.clone(), json!({ "state": one.state, "losses": one.losses })))
+        .collect()
 }
 
 /// The health document.
@@ -79,6 +88,7 @@ pub fn health(sensor: &mut Sensor, state: State, losses: LossesByKind) -> Health
             refused: reloaded.refused.clone(),
         },
         remote: sensor.parts.fleet.as_ref().map(FleetSide::health),
+        plugins: sensor.plugins(),
         ..Health::default()
     }
 }
@@ -169,6 +179,12 @@ fn degraded(sensor: &Sensor) -> Vec<String> {
     let strangers = sensor.parts.pipeline.ledger.strangers();
     if strangers > 0 {
         reasons.push(format!("{strangers} records of an unknown kind came out of the ring: another release's programs may be attached"));
+    }
+    for plugin in sensor.plugins() {
+        if matches!(plugin.state.as_str(), "disabled" | "refused") {
+            let reason = plugin.reason.unwrap_or_default();
+            reasons.push(format!("plugin {} is {}: {reason}", plugin.name, plugin.state));
+        }
     }
     for sink in sensor.shared.sinks() {
         if let Some(error) = sink.last_error {

@@ -12,12 +12,13 @@ use std::{
 use async_signal::{Signal, Signals};
 use linnet_fileview::Done;
 use linnet_fleet::{
-    health::{LossesByKind, State},
+    health::{LossesByKind, Plugin, State},
     host::Host,
     lock::Lock,
 };
 use linnet_limits::Applied;
 use linnet_ocsf::class::LifecycleActivity;
+use linnet_plugin_host::PluginEvent;
 use linnet_settings::{Loaded, Settings};
 use serde_json::json;
 use smol::{Timer, channel::Receiver, future::FutureExt, stream::StreamExt};
@@ -26,6 +27,7 @@ use super::{
     fleet::FleetSide,
     ledger::missing_total,
     pipeline::Pipeline,
+    plugins::{Plugins, with_sinks},
     reload::Reloaded,
     report::{self, Reported},
 };
@@ -69,6 +71,10 @@ pub struct Started {
     pub pipeline: Pipeline,
     /// Answers of the file view.
     pub files_done: Receiver<Done>,
+    /// The plugins.
+    pub plugins: Plugins,
+    /// How they were when they had ended.
+    pub plugins_at_end: Option<Vec<Plugin>>,
     /// Hierarchy that names containers.
     pub v1_controller: Option<&'static str>,
     /// What it has of the fleet; none on a host that follows no channel.
@@ -96,6 +102,7 @@ pub struct Sensor {
 /// What ended a wait.
 enum Woken {
     Ring,
+    Plugin(PluginEvent),
     File(Done),
     Time,
     Fleet(Vec<u8>),
@@ -157,6 +164,7 @@ impl Sensor {
                 Woken::Signal(Some(Signal::Hup)) => self.reload(),
                 Woken::Signal(Some(_)) => break,
                 Woken::File(done) => self.parts.pipeline.file_done(done),
+                Woken::Plugin(event) => self.parts.pipeline.plugin_event(&event),
                 Woken::Fleet(document) => self.received(&document),
                 Woken::Signal(None) | Woken::Ring | Woken::Time => {}
             }
@@ -167,8 +175,14 @@ impl Sensor {
 
     /// Takes what is there, up to a batch.
     fn take(&mut self) -> Drained {
-        let Started { ring, pipeline, files_done, programs, .. } = &mut self.parts;
+        let Started { ring, pipeline, files_done, programs, plugins, .. } = &mut self.parts;
         pipeline.tick();
+        // Before the records: a flood of them must not keep plugins waiting for ever.
+        while pipeline.batch.lines.len() < BATCH_BYTES / 2
+            && let Some(event) = plugins.try_next()
+        {
+            pipeline.plugin_event(&event);
+        }
         while let Ok(done) = files_done.try_recv() {
             pipeline.file_done(done);
         }
@@ -199,7 +213,8 @@ impl Sensor {
         let lot = self.parts.pipeline.lot();
         let tend_at = lot.next_deadline().map(|deadline| deadline.min(Instant::now() + TEND));
         let until = tend_at.map_or(tick_at, |tend_at| tend_at.min(tick_at));
-        let Started { ring, files_done, pipeline, fleet, .. } = &mut self.parts;
+        let Started { ring, files_done, pipeline, plugins, fleet, .. } = &mut self.parts;
+        let plugin = async { Ok(Woken::Plugin(plugins.next().await)) };
         let signal = async {
             let Some(signals) = &mut self.signals else { return std::future::pending().await };
             let came = signals.next().await.transpose()?;
@@ -224,7 +239,7 @@ impl Sensor {
             }
         };
         let time = time.or(document);
-        let woken = signal.or(ring).or(file).or(time).await;
+        let woken = signal.or(ring).or(file).or(plugin).or(time).await;
         if tend_at.is_some() {
             pipeline.view().tend();
         }
@@ -316,7 +331,8 @@ impl Sensor {
 
     /// Puts what is newly missing into the stream itself.
     fn report_loss(&mut self, losses: &LossesByKind) {
-        let total = missing_total(losses);
+        let plugins = self.plugins();
+        let total = missing_total(losses) + plugins.iter().map(|one| one.losses.missing()).sum::<u64>();
         let newly = total.saturating_sub(self.reported.missing);
         self.reported.newly_missing = newly;
         if newly == 0 {
@@ -325,7 +341,7 @@ impl Sensor {
         let since = if self.reported.at_ms == 0 { self.started_at_ms } else { self.reported.at_ms };
         self.reported.missing = total;
         let message = format!("{newly} records are missing from the stream; the counters say at which stage");
-        let details = json!({ "losses": losses });
+        let details = json!({ "losses": losses, "plugins": report::plugin_losses(&plugins) });
         let mut line = Vec::new();
         let frame = self.parts.pipeline.frame();
         if let Err(error) = lifecycle::write_loss(&mut line, frame, newly, since, &message, &details) {
@@ -357,9 +373,37 @@ impl Sensor {
         }
     }
 
+    /// How the plugins are, or were at their end.
+    pub(super) fn plugins(&self) -> Vec<Plugin> {
+        match &self.parts.plugins_at_end {
+            Some(report) => with_sinks(report.clone(), &self.shared),
+            None => self.parts.plugins.report(&self.shared),
+        }
+    }
+
+    /// Lets the plugins end, while everything else goes on.
+    async fn stop_plugins(&mut self) {
+        let mut ended = std::pin::pin!(self.parts.plugins.stop());
+        loop {
+            let report = async { Some((&mut ended).await) };
+            let time = async {
+                Timer::after(LAST_RECORDS).await;
+                None
+            };
+            let report = report.or(time).await;
+            self.take();
+            self.pass_on().await;
+            if report.is_some() {
+                self.parts.plugins_at_end = report;
+                return;
+            }
+        }
+    }
+
     /// Detaches, takes what is left, and says goodbye.
     async fn stop(mut self) {
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+        self.stop_plugins().await;
         self.parts.programs.detach();
         for _ in 0..LAST_LOOKS {
             Timer::after(LAST_RECORDS).await;

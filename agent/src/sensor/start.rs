@@ -21,6 +21,7 @@ use super::{
     fleet::{FleetError, FleetSide},
     parked::ParkingLot,
     pipeline::{Parts, Pipeline},
+    plugins::Plugins,
     run::Sensor,
 };
 use crate::{
@@ -136,6 +137,8 @@ pub fn start(mut loaded: Loaded, extra: Extra) -> Result<Sensor, StartError> {
         own_mnt_ns: own_mnt_ns(),
         lot: ParkingLot::new(wait),
     });
+    let plugins = Plugins::start(&settings.plugins, cgroup_name(&settings.runtime_dir))
+        .map_err(|source| StartError::Resources { what: "thread of the plugins", source })?;
     let writer = Writer::start(sinks)
         .map_err(|source| StartError::Resources { what: "thread of the sinks", source })?;
     let v1_controller = cgroup_mode::v1_controller().ok().flatten();
@@ -148,6 +151,8 @@ pub fn start(mut loaded: Loaded, extra: Extra) -> Result<Sensor, StartError> {
         ring,
         pipeline,
         files_done,
+        plugins,
+        plugins_at_end: None,
         v1_controller,
         fleet,
     };

@@ -4,6 +4,7 @@
 //! the first sink's reason, when none did.
 
 use std::{
+    collections::BTreeMap,
     io,
     sync::{
         Arc, Mutex, PoisonError,
@@ -32,6 +33,17 @@ pub struct Batch {
     pub events: u64,
     /// Records of each kind.
     pub records: [u64; KINDS as usize],
+    /// Events of plugins, by name.
+    pub plugins: BTreeMap<Arc<str>, u64>,
+}
+
+/// What became of one plugin's events.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PluginCounts {
+    /// Got out.
+    pub delivered: u64,
+    /// Did not, by reason.
+    pub dropped: [u64; DropReason::ALL.len()],
 }
 
 /// What became of the batches; read by the sensor while the thread counts.
@@ -39,6 +51,7 @@ pub struct Batch {
 pub struct Shared {
     delivered: [AtomicU64; KINDS as usize],
     dropped: [[AtomicU64; DropReason::ALL.len()]; KINDS as usize],
+    plugins: Mutex<BTreeMap<Arc<str>, PluginCounts>>,
     last_delivery_ms: AtomicI64,
     sinks: Mutex<Vec<health::Sink>>,
 }
@@ -66,7 +79,26 @@ impl Shared {
         self.sinks.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// What became of a plugin's events.
+    pub fn plugin(&self, name: &str) -> PluginCounts {
+        self.plugins.lock().unwrap_or_else(PoisonError::into_inner).get(name).copied().unwrap_or_default()
+    }
+
     fn count(&self, batch: &Batch, outcome: Result<(), DropReason>) {
+        if !batch.plugins.is_empty() {
+            let mut counts = self.plugins.lock().unwrap_or_else(PoisonError::into_inner);
+            for (name, events) in &batch.plugins {
+                let one = counts.entry(Arc::clone(name)).or_default();
+                match outcome {
+                    Ok(()) => one.delivered += events,
+                    Err(reason) => {
+                        if let Some(slot) = one.dropped.get_mut(reason as usize) {
+                            *slot += events;
+                        }
+                    }
+                }
+            }
+        }
         for (kind, &records) in batch.records.iter().enumerate() {
             let slot = match outcome {
                 Ok(()) => self.delivered.get(kind),
@@ -106,6 +138,7 @@ impl Writer {
             while let Ok(mut batch) = batches.recv_blocking() {
                 deliver(&mut sinks, &batch, &counts);
                 batch.lines.clear();
+                batch.plugins.clear();
                 (batch.events, batch.records) = (0, [0; KINDS as usize]);
                 // A full way back only means that the buffer is freed instead.
                 let _ = give_back.try_send(batch);
@@ -207,7 +240,7 @@ mod tests {
     }
 
     fn batch(records: [u64; KINDS as usize]) -> Batch {
-        Batch { lines: b"{}\n".to_vec(), events: records.iter().sum(), records }
+        Batch { lines: b"{}\n".to_vec(), events: records.iter().sum(), records, ..Batch::default() }
     }
 
     #[test]
@@ -223,6 +256,21 @@ mod tests {
         assert_eq!(shared.dropped(1), [6, 0, 0]);
         assert_eq!((shared.delivered(2), shared.dropped(2)), (3, [2, 0, 0]));
         assert_eq!(shared.sinks().first().map(|sink| (sink.written_events, sink.dropped)), Some((12, 8)));
+    }
+
+    #[test]
+    fn a_plugin_s_events_are_delivered_or_dropped_with_a_reason() {
+        let writer = Writer::start(vec![Box::new(Failing(1))]).unwrap();
+        smol::block_on(async {
+            for _ in 0..3 {
+                let mut batch = batch([0, 0, 0]);
+                batch.plugins.insert("inventory".into(), 5);
+                writer.send(batch).await;
+            }
+        });
+        let shared = writer.finish();
+        assert_eq!(shared.plugin("inventory"), PluginCounts { delivered: 10, dropped: [5, 0, 0] });
+        assert_eq!(shared.plugin("other"), PluginCounts::default());
     }
 
     #[test]
