@@ -29,7 +29,7 @@ pub struct Tools {
     /// Cases at once.
     #[arg(long, default_value_t = 6)]
     jobs: usize,
-    /// Suites: kill, dead-man, fault, power. All unless given.
+    /// Suites: kill, dead-man, fault; those three unless given. And power.
     suites: Vec<String>,
 }
 
@@ -46,7 +46,8 @@ fn main() -> anyhow::Result<()> {
     if wanted("fault") {
         fault::run(&tools, &mut score)?;
     }
-    if wanted("power") {
+    // Not among all: it does not come to its end in reasonable time yet.
+    if tools.suites.iter().any(|suite| suite == "power") {
         power::run(&tools, &mut score)?;
     }
     println!("{} passed, {} failed", score.passed, score.failed);
