@@ -1,11 +1,13 @@
 //! What every command works with: settings, paths, clocks, the service manager, the lock.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use linnet_fleet::channel::{ENROLMENT_PATH, Enrolment};
 use linnet_fleet::host::Host;
 use linnet_fleet::lock::{self, Lock, LockError};
+use linnet_fleet::rollout::HostTraits;
 
 use super::Arguments;
 use crate::clock::{Clock, HostClock};
@@ -13,7 +15,7 @@ use crate::disk;
 use crate::engine::{Engine, EngineError};
 use crate::exit_code;
 use crate::hold::{Hold, HoldError};
-use crate::layout::Layout;
+use crate::layout::{Layout, below};
 use crate::machine::State;
 use crate::service::{self, SelfCall, Service};
 use crate::settings::Settings;
@@ -82,20 +84,33 @@ pub struct Context<'c> {
     pub service: Box<dyn Service>,
     pub clock: HostClock,
     pub facts: Host,
+    /// What the host's owner calls it, for overrides.
+    pub tags: Vec<String>,
 }
 
 impl<'c> Context<'c> {
     pub fn new(arguments: &'c Arguments) -> Result<Self, Failed> {
         let root = arguments.root_dir.as_deref();
-        let settings = Settings::read(arguments.settings.as_deref(), root)
+        let mut settings = Settings::read(arguments.settings.as_deref(), root)
             .map_err(|error| Failed::new(exit_code::USAGE, error))?;
+        let enrolment = Enrolment::read(&below(root.unwrap_or(Path::new("/")), Path::new(ENROLMENT_PATH)))
+            .map_err(|error| Failed::new(exit_code::USAGE, error))?;
+        let tags = enrolment.as_ref().map(|enrolment| enrolment.tags.clone()).unwrap_or_default();
+        if settings.channel.is_none() {
+            settings.channel = enrolment.map(|enrolment| enrolment.channel);
+        }
         let layout = settings.layout(root);
         let service = service::of(&settings);
-        Ok(Self { arguments, settings, layout, service, clock: HostClock, facts: Host::read() })
+        Ok(Self { arguments, settings, layout, service, clock: HostClock, facts: Host::read(), tags })
     }
 
     pub fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// What overrides of the fleet's document ask of this host.
+    pub fn traits(&self) -> HostTraits {
+        HostTraits { id: self.facts.host_id, hostname: self.facts.hostname.clone(), tags: self.tags.clone() }
     }
 
     pub fn hold(&self) -> Result<Hold, HoldError> {

@@ -32,9 +32,14 @@ pub fn install(context: &Context<'_>, from: &str, root: &Path) -> Result<Report,
     }
     trust(context, root)?;
     let settings = channel(context, from)?;
-    let mut source = Source::open(&context.layout, &settings, context.facts.clone())?;
+    let mut source = Source::open(&context.layout, &settings, context.traits())?;
     source.refresh(context.now())?;
-    let offer = match source.wanted(context.now())? {
+    let wanted = if engine.state.installed.is_none() {
+        source.wanted_at_first(context.now())?
+    } else {
+        source.wanted(context.now())?
+    };
+    let offer = match wanted {
         Wanted::Offer(offer) => *offer,
         Wanted::Wait(why) | Wanted::Nothing(why) => return Err(Failed::new(exit_code::ERROR, why)),
     };

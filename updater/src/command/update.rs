@@ -67,13 +67,16 @@ pub fn run(context: &Context<'_>) -> Result<Report, Failed> {
 
 fn open<'c>(context: &'c Context<'_>) -> Result<Source<'c>, Failed> {
     let settings = context.settings.channel.as_ref().ok_or_else(|| {
-        Failed::new(exit_code::USAGE, "no channel is set: give channel.url in the settings file")
+        Failed::new(
+            exit_code::USAGE,
+            "no channel is set: give channel.url in /etc/linnet/enrolment.json, or in the settings file",
+        )
     })?;
     if !source::root_path(&context.layout).exists() {
         let message = "this host has no root of trust: run `linnet-updater install --from … --root …` first";
         return Err(Failed::new(exit_code::SIGNATURE, message));
     }
-    Ok(Source::open(&context.layout, settings, context.facts.clone())?)
+    Ok(Source::open(&context.layout, settings, context.traits())?)
 }
 
 fn plan(context: &Context<'_>, engine: &Engine<'_>, source: &mut Source<'_>) -> Result<Plan, Failed> {

@@ -7,7 +7,9 @@ use std::path::Path;
 use jiff::Timestamp;
 use linnet_fleet::channel::{Channel, ChannelError, ChannelSettings, ExitClass};
 use linnet_fleet::host::Host as HostFacts;
-use linnet_fleet::rollout::{self, FleetDocument, MAX_DOCUMENT_BYTES, Rollout, WaitReason};
+use linnet_fleet::rollout::{
+    self, FleetDocument, HostTraits, MAX_DOCUMENT_BYTES, Rollout, Update, WaitReason,
+};
 use linnet_keys::VerifiedTarget;
 use linnet_keys::release::{KernelVersion, Package, Release as Signed, Version};
 use rustix::system::uname;
@@ -84,7 +86,7 @@ impl SourceError {
 pub struct Source<'s> {
     channel: Channel,
     layout: &'s Layout,
-    facts: HostFacts,
+    traits: HostTraits,
 }
 
 impl<'s> Source<'s> {
@@ -95,13 +97,13 @@ impl<'s> Source<'s> {
     pub fn open(
         layout: &'s Layout,
         settings: &ChannelSettings,
-        facts: HostFacts,
+        traits: HostTraits,
     ) -> Result<Self, SourceError> {
         let channel = settings
             .transport()
             .and_then(|transport| Channel::open(&layout.metadata(), transport))
             .map_err(during("open the channel"))?;
-        Ok(Self { channel, layout, facts })
+        Ok(Self { channel, layout, traits })
     }
 
     /// Fetches what is new of the metadata.
@@ -117,6 +119,19 @@ impl<'s> Source<'s> {
     /// # Errors
     /// [`SourceError`].
     pub fn wanted(&mut self, now: Timestamp) -> Result<Wanted, SourceError> {
+        self.decided(now, |update| update)
+    }
+
+    /// The same for a host that has no release yet. It has nothing to keep meanwhile, so it waits neither for its wave
+    /// nor for a window; halt stops it too.
+    ///
+    /// # Errors
+    /// [`SourceError`].
+    pub fn wanted_at_first(&mut self, now: Timestamp) -> Result<Wanted, SourceError> {
+        self.decided(now, |update| Update { waves: Vec::new(), window: None, ..update })
+    }
+
+    fn decided(&mut self, now: Timestamp, of: impl FnOnce(Update) -> Update) -> Result<Wanted, SourceError> {
         let target = match self.channel.target(FLEET_DOCUMENT, now) {
             Err(ChannelError::NoTarget { .. }) => {
                 return Ok(Wanted::Nothing(format!("the channel has no {FLEET_DOCUMENT}")));
@@ -124,15 +139,16 @@ impl<'s> Source<'s> {
             other => other.map_err(during(FLEET_DOCUMENT))?,
         };
         let bytes = self.channel.read(&target, MAX_DOCUMENT_BYTES as u64).map_err(during(FLEET_DOCUMENT))?;
-        let document = FleetDocument::parse(&bytes).map_err(|error| SourceError::Content {
+        let content = |error: rollout::DocumentError| SourceError::Content {
             path: FLEET_DOCUMENT.to_owned(),
             why: error.to_string(),
-        })?;
-        let Some(update) = &document.update else {
+        };
+        let document = FleetDocument::parse(&bytes).map_err(content)?;
+        let Some(update) = document.update_for(&self.traits, now).map_err(content)? else {
             return Ok(Wanted::Nothing("the fleet's settings name no release".to_owned()));
         };
-        let host = rollout::HostFacts { id: self.facts.host_id, arch: arch() };
-        Ok(match rollout::decide(update, &host, now) {
+        let host = rollout::HostFacts { id: self.traits.id, arch: arch() };
+        Ok(match rollout::decide(&of(update), &host, now) {
             Rollout::Take(path) => Wanted::Offer(Box::new(self.offer(&path, now)?)),
             Rollout::Halted => Wanted::Nothing("the fleet's operator has halted all updates".to_owned()),
             Rollout::Nothing => {
