@@ -94,6 +94,10 @@ fn run(root: &Path) -> anyhow::Result<()> {
     let mut told = false;
     loop {
         health.updated_at = Timestamp::now();
+        // Its host was taken down: nobody is left to stop it.
+        if !root.join("opt/linnet").exists() {
+            return Ok(());
+        }
         // A full disk does not end an agent.
         let _ = health.write(&path);
         tell(if told { b"WATCHDOG=1" } else { b"READY=1" });
