@@ -38,9 +38,21 @@ pub fn strace(log: &Path) -> Command {
     let mut command = Command::new("strace");
     let calls = "openat,open,write,fsync,fdatasync,rename,renameat,renameat2,symlink,symlinkat,unlink,unlinkat,rmdir,\
                  mkdir,mkdirat,fchmod,fchmodat,ftruncate";
-    // Threads of the updater are followed, and children, too; those write elsewhere.
+    // Threads of the updater are followed; programs that it starts are let go, since the agent outlives the run.
     command
-        .args(["-f", "-qq", "-y", "-xx", "-s", "300000000", "-e", &format!("trace={calls}"), "-o"])
+        .args([
+            "-f",
+            "-b",
+            "execve",
+            "-qq",
+            "-y",
+            "-xx",
+            "-s",
+            "300000000",
+            "-e",
+            &format!("trace={calls}"),
+            "-o",
+        ])
         .arg(log);
     command
 }
