@@ -11,7 +11,7 @@ packages := linnet-agent linnet-updater linnet-publisher linnet-live linnet-benc
 version = $(shell sed -nE 's/^version = "(.*)"/\1/p' Cargo.toml | head -n 1)
 out := target/$(target)/release
 
-.PHONY: run build package demo-update test test-unit test-live test-channel test-fleet test-update test-docker test-kernels test-systemd lint bench setup-build setup-test clean help
+.PHONY: run build package demo-update test test-unit test-live test-channel test-fleet test-update test-docker test-kernels test-systemd test-machines lint bench setup-build setup-test clean help
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -27,8 +27,12 @@ build: setup-build ## binaries into dist/bin/
 	install -s -m 0755 $(addprefix $(out)/,$(binaries)) dist/bin/
 	install -m 0644 "$$(ls -t $(out)/build/linnet-agent-*/out/linnet-programs | head -n 1)" dist/linnet-programs.o
 
-test: setup-test build lint test-unit test-live test-channel test-fleet test-update test-docker test-kernels test-systemd ## everything
+# The machines come last and together: each has two processors of its own, and waits most of its time.
+test: setup-test build lint test-unit test-live test-channel test-fleet test-update test-docker test-machines ## everything
 	@echo "all suites passed"
+
+test-machines: setup-test build
+	tests/side-by-side tests/kernels/run "tests/systemd-vm/run && tests/systemd-vm/update"
 
 package: build ## the release that linnet-keys add-release takes, into dist/
 	rm -rf dist/release
@@ -47,12 +51,11 @@ test-channel: setup-test build ## channels between Linnet and python-tuf
 test-fleet: setup-test build ## the agent follows settings from a signed channel, by nginx over TLS
 	tests/fleet/run
 
-# The updater under test has kill points; the one in dist/bin has none.
+# The updater under test has kill points; the one in dist/bin has none, and the next `build` makes it anew without them.
 test-update: setup-test build ## the updater killed, without power, and on bad days
-	cargo build --locked --release --target $(target) --target-dir target/kill-points -p linnet-updater --features kill-points
-	strip target/kill-points/$(target)/release/linnet-updater
-	dist/bin/linnet-update-suite --agent dist/bin/linnet-test-agent \
-		--updater target/kill-points/$(target)/release/linnet-updater
+	cargo build --locked --release --target $(target) -p linnet-updater --features kill-points
+	install -D -s -m 0755 $(out)/linnet-updater dist/kill-points/linnet-updater
+	dist/bin/linnet-update-suite --agent dist/bin/linnet-test-agent --updater dist/kill-points/linnet-updater
 
 # The kernel programs were built by `build` already.
 test-unit: build ## unit, property and golden tests
