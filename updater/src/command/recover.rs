@@ -2,9 +2,10 @@
 
 use super::context::{Context, Failed};
 use super::report::Report;
+use crate::engine::Engine;
 use crate::exit_code;
 use crate::layout::Link;
-use crate::machine::{Cause, Failure, FailureKind, Input, Job, Phase};
+use crate::machine::{Cause, Failure, FailureKind, Input, Job, Phase, Release};
 use crate::probation::Baseline;
 use crate::release_dir;
 use crate::service::{self, Condition};
@@ -18,6 +19,17 @@ pub fn rollback(context: &Context<'_>, why: Option<String>) -> Result<Report, Fa
     if engine.state.phase != Phase::Idle {
         return Ok(Report::of(&recovered));
     }
+    let why = why.unwrap_or_else(|| "an operator asked for it".to_owned());
+    to_previous(context, &mut engine, Failure::new(FailureKind::Operator, why), |_| false)
+}
+
+/// Goes from the installed release to the one before it, unless that `is_unfit`.
+pub(super) fn to_previous(
+    context: &Context<'_>,
+    engine: &mut Engine<'_>,
+    failure: Failure,
+    is_unfit: impl Fn(&Release) -> bool,
+) -> Result<Report, Failed> {
     let current =
         engine.state.installed.clone().ok_or_else(|| nothing_to_go_back_to("nothing is installed"))?;
     let name = release_dir::read_link(&context.layout, Link::Previous)
@@ -31,6 +43,12 @@ pub fn rollback(context: &Context<'_>, why: Option<String>) -> Result<Report, Fa
         let message = format!("{} is below this host's floor {floor}", marker.release);
         return Err(Failed::new(exit_code::FLOOR, message));
     }
+    if is_unfit(&marker.release) {
+        return Err(nothing_to_go_back_to(&format!(
+            "{}, the release before, was revoked too",
+            marker.release
+        )));
+    }
     let job = Job {
         cause: Cause::Operator,
         target: current.clone(),
@@ -41,8 +59,6 @@ pub fn rollback(context: &Context<'_>, why: Option<String>) -> Result<Report, Fa
         allowance_ms: 0,
         baseline: Baseline::default(),
     };
-    let why = why.unwrap_or_else(|| "an operator asked for it".to_owned());
-    let failure = Failure::new(FailureKind::Operator, why);
     let outcome = engine.drive(Input::Revert(Box::new(job), failure), None)?;
     Ok(Report::of(&outcome))
 }

@@ -3,11 +3,12 @@
 use linnet_fleet::health::Health;
 
 use super::context::{Context, Failed};
+use super::recover;
 use super::report::Report;
 use crate::engine::{Engine, Outcome};
 use crate::exit_code;
 use crate::layout::Link;
-use crate::machine::{Cause, Input, Job, Phase};
+use crate::machine::{Cause, Failure, FailureKind, Input, Job, Phase, Release};
 use crate::probation::Baseline;
 use crate::release_dir;
 use crate::source::policy::{self, Admission, Wish};
@@ -16,6 +17,8 @@ use crate::source::{self, Fetch, Offer, Source, Wanted};
 /// What is to be done, after the operator, the channel and the host were asked.
 enum Plan {
     Take(Box<Offer>, Cause),
+    /// What runs here was revoked, and the channel has nothing better for this host.
+    Leave,
     Rest(Report),
 }
 
@@ -27,6 +30,10 @@ pub fn check(context: &Context<'_>) -> Result<Report, Failed> {
     let mut source = open(context)?;
     Ok(match plan(context, &engine, &mut source)? {
         Plan::Take(offer, _) => Report::new(exit_code::AVAILABLE, format!("{} is available", offer.release)),
+        Plan::Leave => Report::new(
+            exit_code::AVAILABLE,
+            "the installed release was revoked: `update` goes back to the one before",
+        ),
         Plan::Rest(report) => report,
     })
 }
@@ -51,6 +58,18 @@ pub fn update(context: &Context<'_>) -> Result<Report, Failed> {
     };
     match plan(context, &engine, &mut source)? {
         Plan::Rest(report) => Ok(report),
+        Plan::Leave => {
+            let failure = Failure::new(FailureKind::Release, "revoked by the publisher");
+            let unfit = |release: &Release| source.is_revoked(release);
+            let left = recover::to_previous(context, &mut engine, failure, unfit);
+            left.map_err(|failed| {
+                let what = "the installed release was revoked, and there is nothing to go to";
+                Failed::new(
+                    exit_code::FLOOR,
+                    format!("{what}: {}; publish a release for this host", failed.error),
+                )
+            })
+        }
         Plan::Take(offer, cause) => take(context, &mut engine, &mut source, *offer, cause),
     }
 }
@@ -81,6 +100,7 @@ fn open<'c>(context: &'c Context<'_>) -> Result<Source<'c>, Failed> {
 
 fn plan(context: &Context<'_>, engine: &Engine<'_>, source: &mut Source<'_>) -> Result<Plan, Failed> {
     let rest = |code, text: String| Ok(Plan::Rest(Report::new(code, text)));
+    let mut leaves = false;
     let (offer, cause) = match policy::wish(&context.hold()?) {
         Wish::Held(why) => return rest(exit_code::HELD, why),
         Wish::Version(version) => {
@@ -92,15 +112,24 @@ fn plan(context: &Context<'_>, engine: &Engine<'_>, source: &mut Source<'_>) -> 
         }
         Wish::Follow => {
             source.refresh(context.now())?;
-            match source.wanted(context.now())? {
-                Wanted::Offer(offer) => (*offer, Cause::Update),
-                Wanted::Wait(why) | Wanted::Nothing(why) => return rest(exit_code::OK, why),
+            let installed = engine.state.installed.as_ref();
+            leaves = installed.is_some_and(|installed| source.is_revoked(installed));
+            // A revoked release is left at once: the publisher's offline word outranks waves, windows and halt.
+            let wanted =
+                if leaves { source.wanted_at_first(context.now())? } else { source.wanted(context.now())? };
+            match wanted {
+                Wanted::Offer(offer) if !leaves || Some(&offer.release) != installed => {
+                    (*offer, Cause::Update)
+                }
+                Wanted::Wait(why) | Wanted::Nothing(why) if !leaves => return rest(exit_code::OK, why),
+                _ => return Ok(Plan::Leave),
             }
         }
     };
     let revoked = source.is_revoked(&offer.release);
     match policy::admit(&offer.release, &offer.signed, revoked, &engine.state, &source::host(&context.facts))
     {
+        Admission::Refused(_) if leaves => Ok(Plan::Leave),
         Admission::Take => Ok(Plan::Take(Box::new(offer), cause)),
         Admission::Installed => {
             rest(exit_code::OK, format!("{} is installed, nothing newer is wanted", offer.release))
