@@ -7,6 +7,7 @@ export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
 
 target := x86_64-unknown-linux-musl
 binaries := linnet-agent linnet-updater linnet-keys linnet-live linnet-bench linnet-update-suite linnet-test-agent
+plugins := inventory persistence integrity
 packages := linnet-agent linnet-updater linnet-publisher linnet-live linnet-bench linnet-update-suite
 version = $(shell sed -nE 's/^version = "(.*)"/\1/p' Cargo.toml | head -n 1)
 out := target/$(target)/release
@@ -22,8 +23,13 @@ run: build ## build, and watch this machine live
 	exec dist/bin/linnet-agent watch
 
 build: setup-build ## binaries into dist/bin/
-	cargo build --locked --release --target $(target) $(addprefix -p ,$(packages))
+	cargo build --locked --release --target $(target) $(addprefix -p ,$(packages) $(addprefix linnet-,$(plugins)))
 	install -d dist/bin
+	for plugin in $(plugins); do \
+		install -d dist/plugins/$$plugin; \
+		install -s -m 0755 $(out)/linnet-$$plugin dist/plugins/$$plugin/; \
+		install -m 0644 plugins/$$plugin/plugin.json dist/plugins/$$plugin/; \
+	done
 	install -s -m 0755 $(addprefix $(out)/,$(binaries)) dist/bin/
 	install -m 0644 "$$(ls -t $(out)/build/linnet-agent-*/out/linnet-programs | head -n 1)" dist/linnet-programs.o
 
@@ -66,6 +72,7 @@ test-live: build ## the live suite on this kernel
 
 test-docker: build ## real containers
 	tests/docker/run
+	tests/docker/plugins
 
 test-kernels: setup-test build ## the live suite on other kernels, in virtual machines
 	tests/kernels/run

@@ -25,7 +25,10 @@ pub(crate) struct Finding {
 
 impl Finding {
     /// As an event.
-    pub(crate) fn into_event(self) -> Event {
+    pub(crate) fn into_event(mut self) -> Event {
+        if let Some(container) = self.container.take() {
+            self.evidence.insert("container".to_owned(), container);
+        }
         let mut info = Map::new();
         info.insert("uid".to_owned(), self.uid.into());
         info.insert("title".to_owned(), self.title.clone().into());
@@ -42,7 +45,6 @@ impl Finding {
             .with("status_id", 1)
             .with("finding_info", info)
             .with("evidences", json!([self.evidence]))
-            .with("container", self.container.unwrap_or(Value::Null))
     }
 }
 

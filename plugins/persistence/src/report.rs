@@ -92,8 +92,10 @@ pub(crate) fn event(
             .with("message", format!("{} {path}{place} is there", seen.category.noun))
             .with("query_result_id", 1)
             .with("startup_item", item)
-            .with("container", container.map_or(Value::Null, Container::object))
-            .with("unmapped", details);
+            .with(
+                "unmapped",
+                object_with(details, "container", container.map_or(Value::Null, Container::object)),
+            );
     }
     let (verb, word) = if change == Change::New { ("new", "added") } else { ("changed", "changed") };
     details = object_with(details, "change", word.into());
@@ -132,23 +134,19 @@ fn finding(
 ) -> Event {
     let whose = container.map_or("host", |container| container.id.as_str());
     let (uid, name) = category.technique;
-    Event::new(DETECTION_FINDING, 1, severity)
-        .with("message", title)
-        .with("status_id", 1)
-        .with(
-            "finding_info",
-            json!({
-                // The same thing in the same place is the same finding, whatever it changes to.
-                "uid": format!("persistence:{whose}:{}:{path}", category.name),
-                "title": title,
-                "types": ["persistence", category.name],
-                "attacks": [{
-                    "tactic": { "uid": "TA0003", "name": "Persistence" },
-                    "technique": { "uid": uid, "name": name },
-                }],
-            }),
-        )
-        .with("container", container.map_or(Value::Null, Container::object))
+    Event::new(DETECTION_FINDING, 1, severity).with("message", title).with("status_id", 1).with(
+        "finding_info",
+        json!({
+            // The same thing in the same place is the same finding, whatever it changes to.
+            "uid": format!("persistence:{whose}:{}:{path}", category.name),
+            "title": title,
+            "types": ["persistence", category.name],
+            "attacks": [{
+                "tactic": { "uid": "TA0003", "name": "Persistence" },
+                "technique": { "uid": uid, "name": name },
+            }],
+        }),
+    )
 }
 
 fn evidences(file: Value, details: Value, container: Option<&Container>) -> Value {

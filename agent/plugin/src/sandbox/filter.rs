@@ -180,8 +180,12 @@ pub(super) fn programs(spec: &Spec) -> Result<Vec<BpfProgram>, BackendError> {
     if has(Capability::StateDir) {
         rules.insert(libc::SYS_openat, Vec::new());
     } else {
-        let writing =
-            libc::O_ACCMODE | libc::O_CREAT | libc::O_TRUNC | (libc::O_TMPFILE & !libc::O_DIRECTORY);
+        // Not O_ACCMODE, which has O_PATH among its bits in musl.
+        let writing = libc::O_WRONLY
+            | libc::O_RDWR
+            | libc::O_CREAT
+            | libc::O_TRUNC
+            | (libc::O_TMPFILE & !libc::O_DIRECTORY);
         let reading = SeccompCmpOp::MaskedEq(bits(writing));
         rules.insert(libc::SYS_openat, vec![rule(2, reading.clone(), bits(libc::O_RDONLY))?]);
         #[cfg(target_arch = "x86_64")]
