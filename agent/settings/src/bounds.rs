@@ -54,7 +54,8 @@ pub(crate) fn check(settings: &Settings) -> Result<(), (&'static str, String)> {
         256 * 1024,
         settings.limits.memory_max_bytes / 2,
     )?;
-    within("health.interval_s", u64::from(settings.health.interval_s), 1, 3600)?;
+    // The updater takes an agent for hung that has said nothing for 30 s.
+    within("health.interval_s", u64::from(settings.health.interval_s), 1, 10)?;
     within("health.report_interval_s", u64::from(settings.health.report_interval_s), 1, 86_400)?;
     within("health.canary_interval_s", u64::from(settings.health.canary_interval_s), 1, 86_400)?;
     within("fleet.poll_s", u64::from(settings.fleet.poll_s), 1, 86_400)?;
