@@ -12,7 +12,7 @@ packages := linnet-agent linnet-updater linnet-publisher linnet-live linnet-benc
 version = $(shell sed -nE 's/^version = "(.*)"/\1/p' Cargo.toml | head -n 1)
 out := target/$(target)/release
 
-.PHONY: run build package demo-update test test-unit test-live test-channel test-fleet test-update test-docker test-kernels test-systemd test-machines lint bench setup-build setup-test clean help
+.PHONY: run build package demo-update test test-unit test-live test-channel test-fleet test-update test-docker test-kernels test-systemd test-power test-machines lint bench setup-build setup-test clean help
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -80,6 +80,9 @@ test-kernels: setup-test build ## the live suite on other kernels, in virtual ma
 test-systemd: setup-test build ## the service and the updater, in a virtual machine with systemd
 	tests/systemd-vm/run
 	tests/systemd-vm/update
+
+test-power: setup-test build ## updates on a disk whose power is cut, in virtual machines
+	tests/power-vm/run
 
 lint: setup-build build ## formatting, clippy, shell scripts
 	cargo fmt --all --check
