@@ -13,3 +13,4 @@ pub mod lock;
 #[cfg(feature = "package")]
 pub mod package;
 pub mod rollout;
+pub mod settings_file;

@@ -3,59 +3,18 @@
 //! Every key has a default, so an absent file is a valid one (a host without a channel can still be installed from a
 //! directory, rolled back and looked at). Unknown keys are refused with their path.
 
-use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use linnet_fleet::channel::ChannelSettings;
+use linnet_fleet::settings_file;
+pub use linnet_fleet::settings_file::SettingsError;
 use serde::{Deserialize, Serialize};
-use thiserror::Error;
 
 use crate::layout::{Layout, below};
 
 /// Where the settings are looked for when no file is named.
 pub const DEFAULT_PATH: &str = "/etc/linnet/updater.json";
-/// No settings file is larger than this.
-const MAX_FILE_BYTES: u64 = 1 << 20;
-
-/// Why settings are refused.
-#[derive(Debug, Error)]
-pub enum SettingsError {
-    /// The file cannot be read.
-    #[error("read {path:?}: {source}")]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// Larger than any settings file.
-    #[error("{path:?} is larger than {MAX_FILE_BYTES} bytes: is this the right file?")]
-    TooLarge {
-        /// The file.
-        path: PathBuf,
-    },
-    /// Not JSON, or not of the expected shape.
-    #[error("{path:?}: {key}: {message}")]
-    Shape {
-        /// The file.
-        path: PathBuf,
-        /// Path of the key, such as `probation.stable_s`.
-        key: String,
-        /// What is wrong, with line and column.
-        message: String,
-    },
-    /// A value outside what makes sense.
-    #[error("{path:?}: {key}: {message}")]
-    Value {
-        /// The file.
-        path: PathBuf,
-        /// Path of the key.
-        key: &'static str,
-        /// What is wrong and what to write instead.
-        message: String,
-    },
-}
 
 macro_rules! section {
     ($(#[$doc:meta])* $name:ident { $($(#[$fdoc:meta])* $field:ident: $ty:ty = $default:expr,)* }) => {
@@ -179,12 +138,8 @@ impl Settings {
         let default =
             root.map_or_else(|| PathBuf::from(DEFAULT_PATH), |root| below(root, Path::new(DEFAULT_PATH)));
         let path = named.unwrap_or(&default);
-        let bytes = match read_capped(path) {
-            Err(SettingsError::Read { source, .. })
-                if named.is_none() && source.kind() == io::ErrorKind::NotFound =>
-            {
-                return Ok(Self::default());
-            }
+        let bytes = match settings_file::read(path) {
+            Err(error) if named.is_none() && error.is_absence() => return Ok(Self::default()),
             other => other?,
         };
         parse(path, &bytes)
@@ -209,33 +164,12 @@ impl Settings {
     }
 }
 
-fn read_capped(path: &Path) -> Result<Vec<u8>, SettingsError> {
-    let wrap = |source| SettingsError::Read { path: path.to_owned(), source };
-    let file = std::fs::File::open(path).map_err(wrap)?;
-    let mut bytes = Vec::new();
-    file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(wrap)?;
-    if bytes.len() as u64 > MAX_FILE_BYTES {
-        return Err(SettingsError::TooLarge { path: path.to_owned() });
-    }
-    Ok(bytes)
-}
-
 /// Reads and checks settings; `path` is for the messages.
 ///
 /// # Errors
 /// [`SettingsError::Shape`] or [`SettingsError::Value`].
 pub fn parse(path: &Path, bytes: &[u8]) -> Result<Settings, SettingsError> {
-    let shape = |key: String, message: String| SettingsError::Shape { path: path.to_owned(), key, message };
-    let mut json = serde_json::Deserializer::from_slice(bytes);
-    let settings: Settings = serde_path_to_error::deserialize(&mut json)
-        .map_err(|error| shape(error.path().to_string(), error.into_inner().to_string()))?;
-    json.end().map_err(|error| shape("end of file".to_owned(), error.to_string()))?;
-    check(&settings).map_err(|(key, message)| SettingsError::Value {
-        path: path.to_owned(),
-        key,
-        message,
-    })?;
-    Ok(settings)
+    settings_file::parse(path, bytes, check)
 }
 
 /// Bounds that types can't express.

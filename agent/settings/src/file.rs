@@ -1,58 +1,18 @@
 //! Reading settings from a file.
 
 use std::{
-    fmt, fs, io,
+    fmt,
     path::{Path, PathBuf},
 };
 
+use linnet_fleet::settings_file;
+pub use linnet_fleet::settings_file::SettingsError;
 use sha2::{Digest, Sha256};
 
 use crate::{bounds, values::Settings};
 
 /// Where the settings are looked for when no file is named.
 pub const DEFAULT_PATH: &str = "/etc/linnet/linnet.json";
-/// No settings file is larger than this.
-const MAX_FILE_BYTES: u64 = 1 << 20;
-
-/// Why settings are refused. Each names the file, and the key where there is one.
-#[derive(Debug, thiserror::Error)]
-pub enum SettingsError {
-    /// The file can't be read.
-    #[error("{path}: {source}")]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// Larger than any settings file.
-    #[error("{path}: larger than {MAX_FILE_BYTES} bytes; is this the right file?")]
-    TooLarge {
-        /// The file.
-        path: PathBuf,
-    },
-    /// Not JSON, or not of the expected shape.
-    #[error("{path}: {key}: {message}")]
-    Shape {
-        /// The file.
-        path: PathBuf,
-        /// Path of the key, such as `output.file.path`.
-        key: String,
-        /// What is wrong, with line and column.
-        message: String,
-    },
-    /// A value outside what makes sense.
-    #[error("{path}: {key}: {message}")]
-    Value {
-        /// The file.
-        path: PathBuf,
-        /// Path of the key.
-        key: &'static str,
-        /// What is wrong and what to write instead.
-        message: String,
-    },
-}
-
 /// Settings, and where they came from.
 #[derive(Clone, Debug)]
 pub struct Loaded {
@@ -75,10 +35,8 @@ impl Loaded {
     /// [`SettingsError`]; also when a file was named that does not exist.
     pub fn read(named: Option<&Path>) -> Result<Self, SettingsError> {
         let path = named.unwrap_or_else(|| Path::new(DEFAULT_PATH));
-        let bytes = match read_capped(path) {
-            Err(SettingsError::Read { source, .. })
-                if named.is_none() && source.kind() == io::ErrorKind::NotFound =>
-            {
+        let bytes = match settings_file::read(path) {
+            Err(error) if named.is_none() && error.is_absence() => {
                 return Ok(Self {
                     settings: Settings::default(),
                     named: None,
@@ -107,33 +65,12 @@ impl fmt::Display for Hexadecimal<'_> {
     }
 }
 
-fn read_capped(path: &Path) -> Result<Vec<u8>, SettingsError> {
-    let wrap = |source| SettingsError::Read { path: path.to_owned(), source };
-    let file = fs::File::open(path).map_err(wrap)?;
-    let mut bytes = Vec::new();
-    io::Read::read_to_end(&mut io::Read::take(file, MAX_FILE_BYTES + 1), &mut bytes).map_err(wrap)?;
-    if bytes.len() as u64 > MAX_FILE_BYTES {
-        return Err(SettingsError::TooLarge { path: path.to_owned() });
-    }
-    Ok(bytes)
-}
-
 /// Reads and checks settings; `path` is for the messages.
 ///
 /// # Errors
 /// [`SettingsError::Shape`] or [`SettingsError::Value`].
 pub fn parse(path: &Path, bytes: &[u8]) -> Result<Settings, SettingsError> {
-    let shape = |key: String, message: String| SettingsError::Shape { path: path.to_owned(), key, message };
-    let mut json = serde_json::Deserializer::from_slice(bytes);
-    let settings: Settings = serde_path_to_error::deserialize(&mut json)
-        .map_err(|error| shape(error.path().to_string(), error.into_inner().to_string()))?;
-    json.end().map_err(|error| shape("end of file".to_owned(), error.to_string()))?;
-    bounds::check(&settings).map_err(|(key, message)| SettingsError::Value {
-        path: path.to_owned(),
-        key,
-        message,
-    })?;
-    Ok(settings)
+    settings_file::parse(path, bytes, bounds::check)
 }
 
 #[cfg(test)]
