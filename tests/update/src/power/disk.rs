@@ -10,7 +10,6 @@ use std::sync::Arc;
 
 use anyhow::Context;
 
-use super::States;
 use super::record::{Step, describe};
 
 /// What a name stands for.
@@ -42,6 +41,17 @@ fn hash(value: &impl Hash) -> u64 {
 pub struct Disk {
     names: BTreeMap<String, Node>,
     files: Vec<Content>,
+}
+
+/// Which steps a power loss left on the disk.
+#[derive(Clone, Debug)]
+pub struct Left {
+    /// The step after which the power went, in words.
+    pub after: String,
+    /// How many steps were taken.
+    end: usize,
+    /// Those of them that are not on the disk.
+    out: BTreeSet<usize>,
 }
 
 /// Whether a step is on the disk for certain, by the steps up to where the power goes.
@@ -149,19 +159,27 @@ impl Disk {
         }
     }
 
-    /// The states in which the power may leave the disk, over all of these steps.
-    pub fn states(&self, steps: &[Step]) -> States {
-        let mut states = States::new();
+    /// This disk after some of the steps.
+    pub fn after(&self, steps: &[Step], left: &Left) -> Self {
+        let mut disk = self.clone();
+        for (at, step) in steps.iter().enumerate().take(left.end) {
+            if !left.out.contains(&at) {
+                disk.take(step);
+            }
+        }
+        disk
+    }
+
+    /// The states in which the power may leave the disk, over all of these steps; each once.
+    pub fn states(&self, steps: &[Step]) -> Vec<Left> {
+        let mut states = BTreeMap::new();
         for end in 0..=steps.len() {
             let Some(taken) = steps.get(..end) else { break };
             let pending = pending(taken);
             let last = taken.last().map_or_else(|| "nothing".to_owned(), describe);
-            let mut keep = |how: &str, left_out: &BTreeSet<usize>| {
-                let mut disk = self.clone();
-                for (_, step) in taken.iter().enumerate().filter(|(at, _)| !left_out.contains(at)) {
-                    disk.take(step);
-                }
-                states.entry(disk.digest()).or_insert_with(|| (format!("step {end} ({last}), {how}"), disk));
+            let mut keep = |how: &str, out: &BTreeSet<usize>| {
+                let left = Left { after: format!("step {end} ({last}), {how}"), end, out: out.clone() };
+                states.entry(self.after(steps, &left).digest()).or_insert(left);
             };
             let all: BTreeSet<_> = pending.names.iter().chain(&pending.contents).copied().collect();
             keep("all there", &BTreeSet::new());
@@ -174,7 +192,7 @@ impl Disk {
                 keep("one name alone", &all.iter().copied().filter(|at| at != one).collect());
             }
         }
-        states
+        states.into_values().collect()
     }
 
     fn digest(&self) -> u64 {

@@ -8,7 +8,6 @@
 mod disk;
 mod record;
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, ensure};
@@ -43,15 +42,15 @@ pub fn run(tools: &Tools, score: &mut Score) -> anyhow::Result<()> {
         ensure!(steps.len() > 20, "only {} steps were recorded", steps.len());
         let disk = Disk::read(&base)?;
         let states = disk.states(&steps);
-        let states: Vec<_> = states.into_values().collect();
         let what =
             format!("power lost in {} to {wanted}: {} steps, states", arguments.join(" "), steps.len());
-        score.many(&what, tools.jobs, &states, |(after, state)| {
+        score.many(&what, tools.jobs, &states, |left| {
             let host = crate::host::Host::new(tools)?;
-            state.write(&host.root)?;
+            disk.after(&steps, left).write(&host.root)?;
+            boot_anew(&host.root)?;
             host.follow(&stage.channel(wanted))?;
             let _ = std::fs::remove_dir_all(host.root.join("run"));
-            recovered(&host, &arguments, ends_with).with_context(|| format!("after {after}"))
+            recovered(&host, &arguments, ends_with).with_context(|| format!("after {}", left.after))
         });
     }
     Ok(())
@@ -71,8 +70,23 @@ fn recovered(host: &crate::host::Host, arguments: &[&str], ends_with: &str) -> a
     host.check(expected).with_context(|| format!("after update ({:?}): {}", done.code, done.said))
 }
 
-/// A set of states by their digest, each with the step after which the power goes.
-pub type States = BTreeMap<u64, (String, Disk)>;
+/// Who loses power comes back in another boot: what the updater noted of this one is made one of another.
+fn boot_anew(root: &Path) -> anyhow::Result<()> {
+    const OTHER: &str = "00000000-0000-4000-8000-000000000000";
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
+    let directory = root.join("var/lib/linnet/updater");
+    for entry in std::fs::read_dir(&directory).into_iter().flatten() {
+        let path = entry?.path();
+        // What is no text is a torn write, and holds no boot.
+        if path.is_file()
+            && let Ok(text) = std::fs::read_to_string(&path)
+            && text.contains(boot.trim())
+        {
+            std::fs::write(&path, text.replace(boot.trim(), OTHER))?;
+        }
+    }
+    Ok(())
+}
 
 /// A path below the host's root, as text.
 pub fn below(root: &Path, path: &Path) -> Option<String> {
