@@ -209,6 +209,14 @@ fn check(settings: &Settings) -> Result<(), (&'static str, String)> {
                 "give `restart` and `stop`, each as a list of a program and its arguments".to_owned(),
             ))
         }
+        // The dead-man and a start at boot have another working directory, and no PATH that anybody chose.
+        ServiceSettings::Commands(commands)
+            if [&commands.restart, &commands.stop]
+                .iter()
+                .any(|command| command.first().is_some_and(|program| !program.starts_with('/'))) =>
+        {
+            Err(("service", "give the programs of `restart` and `stop` by absolute paths".to_owned()))
+        }
         _ => Ok(()),
     }
 }
@@ -243,6 +251,10 @@ mod tests {
         assert!(refused(r#"{"probation": {"stable_s": 0}}"#).contains("probation.stable_s: 0 is outside"));
         assert!(refused(r#"{"paths": {"base": "opt"}}"#).contains("paths.base: give an absolute path"));
         assert!(refused(r#"{"service": {"kind": "commands"}}"#).contains("service: give `restart`"));
+        assert!(
+            refused(r#"{"service": {"kind": "commands", "restart": ["bin/a"], "stop": ["/b"]}}"#)
+                .contains("service: give the programs")
+        );
         assert!(refused("{} {}").contains("end of file"));
     }
 

@@ -34,7 +34,11 @@ pub struct Tools {
 }
 
 fn main() -> anyhow::Result<()> {
-    let tools = Tools::parse();
+    let mut tools = Tools::parse();
+    // The dead-man works in another directory.
+    for program in [&mut tools.updater, &mut tools.agent] {
+        *program = std::path::absolute(&*program)?;
+    }
     let mut score = score::Score::default();
     let wanted = |name: &str| tools.suites.is_empty() || tools.suites.iter().any(|suite| suite == name);
     if wanted("kill") {
