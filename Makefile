@@ -58,10 +58,10 @@ test-fleet: setup-test build ## the agent follows settings from a signed channel
 	tests/fleet/run
 
 # The updater under test has kill points; the one in dist/bin has none, and the next `build` makes it anew without them.
-test-update: setup-test build ## the updater killed, without power, and on bad days
+test-update: setup-test build ## the updater killed, and on bad days
 	cargo build --locked --release --target $(target) -p linnet-updater --features kill-points
 	install -D -s -m 0755 $(out)/linnet-updater dist/kill-points/linnet-updater
-	dist/bin/linnet-update-suite --agent dist/bin/linnet-test-agent --updater dist/kill-points/linnet-updater
+	dist/bin/linnet-update-suite --agent dist/bin/linnet-test-agent --updater dist/kill-points/linnet-updater kill dead-man fault
 
 # The kernel programs were built by `build` already.
 test-unit: build ## unit, property and golden tests
@@ -81,7 +81,9 @@ test-systemd: setup-test build ## the service and the updater, in a virtual mach
 	tests/systemd-vm/run
 	tests/systemd-vm/update
 
-test-power: setup-test build ## updates on a disk whose power is cut, in virtual machines
+# Not among `test`: it takes its time.
+test-power: setup-test build ## updates that lose power: every state that a recorded run may leave, and machines that are cut off
+	dist/bin/linnet-update-suite --agent dist/bin/linnet-test-agent --updater dist/bin/linnet-updater power
 	tests/power-vm/run
 
 lint: setup-build build ## formatting, clippy, shell scripts
