@@ -125,6 +125,7 @@ the_dead_man_rolls_back_when_the_updater_is_killed() {
     updater_ends 11 update
 }
 
+# Follows the check before: the channel never goes back to what an earlier one followed.
 systemd_s_verdict_rolls_back_when_the_updater_is_killed() {
     follow 0.3.0
     "$updater" retry 0.3.0 >/dev/null
@@ -186,10 +187,10 @@ uninstall_leaves_nothing_that_runs() {
 
 passed=0 failed=0
 for check in install_brings_the_agent_up a_good_update_is_taken_by_the_service the_updater_is_not_in_the_agent_s_cgroup \
-    a_release_that_crashes_rolls_back a_release_that_hangs_rolls_back a_release_that_is_never_ready_rolls_back \
+    a_release_that_crashes_rolls_back systemd_s_verdict_rolls_back_when_the_updater_is_killed a_release_that_hangs_rolls_back a_release_that_is_never_ready_rolls_back \
     a_release_that_leaks_past_its_limit_rolls_back a_release_that_refuses_its_settings_rolls_back \
     a_release_whose_self_test_fails_is_not_switched_to the_dead_man_rolls_back_when_the_updater_is_killed \
-    systemd_s_verdict_rolls_back_when_the_updater_is_killed an_interrupted_probation_goes_on_at_the_next_start \
+    an_interrupted_probation_goes_on_at_the_next_start \
     rollback_by_hand_goes_back_and_holds a_pin_holds_and_is_followed \
     disable_stops_everything_and_the_service_does_not_fail uninstall_leaves_nothing_that_runs; do
     begun=$SECONDS
