@@ -2,15 +2,16 @@
 //!
 //! The types refuse unknown keys themselves (`deny_unknown_fields`): a misspelt limit must not be taken for no limit.
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
+use crate::capped;
+
 /// No settings file is larger than this.
-pub const MAX_FILE_BYTES: u64 = 1 << 20;
+pub const MAX_FILE_BYTES: usize = 1 << 20;
 
 /// Why settings are refused. Each names the file, and the key where there is one.
 #[derive(Debug, Error)]
@@ -64,13 +65,9 @@ impl SettingsError {
 /// # Errors
 /// [`SettingsError::Read`] or [`SettingsError::TooLarge`].
 pub fn read(path: &Path) -> Result<Vec<u8>, SettingsError> {
-    let wrap = |source| SettingsError::Read { path: path.to_owned(), source };
-    let mut bytes = Vec::new();
-    File::open(path).and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)).map_err(wrap)?;
-    if bytes.len() as u64 > MAX_FILE_BYTES {
-        return Err(SettingsError::TooLarge { path: path.to_owned() });
-    }
-    Ok(bytes)
+    let bytes = capped::read(path, MAX_FILE_BYTES)
+        .map_err(|source| SettingsError::Read { path: path.to_owned(), source })?;
+    bytes.ok_or_else(|| SettingsError::TooLarge { path: path.to_owned() })
 }
 
 /// Takes settings from bytes; `path` is for the messages. `check` has the bounds that types can't express, and gives the
@@ -125,7 +122,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a.json");
         assert!(read(&path).unwrap_err().is_absence());
-        std::fs::write(&path, vec![b' '; usize::try_from(MAX_FILE_BYTES).unwrap() + 1]).unwrap();
+        std::fs::write(&path, vec![b' '; MAX_FILE_BYTES + 1]).unwrap();
         assert!(matches!(read(&path), Err(SettingsError::TooLarge { .. })));
     }
 }

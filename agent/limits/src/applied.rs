@@ -150,11 +150,7 @@ impl Applied {
     /// What the cgroup has used so far, its children included. Reads about eight small files.
     #[must_use]
     pub fn usage(&self) -> Usage {
-        let mut sum = Usage::default();
-        for (group, controller) in self.parts() {
-            usage::add(&mut sum, &group.directory, controller, group.version);
-        }
-        sum
+        usage::sum(self.parts())
     }
 
     /// Undoes it on a clean stop: moves this process back to where it came from and removes the cgroups that were

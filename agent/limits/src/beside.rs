@@ -91,11 +91,7 @@ impl Beside {
     /// What has been used since the cgroup was made.
     #[must_use]
     pub fn usage(&self) -> Usage {
-        let mut sum = Usage::default();
-        for (group, controller) in self.parts() {
-            usage::add(&mut sum, &group.directory, controller, group.version);
-        }
-        sum
+        usage::sum(self.parts())
     }
 
     /// The processes that are in it now.

@@ -5,10 +5,20 @@ use std::path::Path;
 use linnet_fleet::health::{MemoryEvents, Usage};
 
 use crate::controller::{Controller, Version};
+use crate::group::Group;
 use crate::value;
 
+/// What all of these say together.
+pub(crate) fn sum<'g>(parts: impl Iterator<Item = (&'g Group, Controller)>) -> Usage {
+    let mut sum = Usage::default();
+    for (group, controller) in parts {
+        add(&mut sum, &group.directory, controller, group.version);
+    }
+    sum
+}
+
 /// Adds to `usage` what the cgroup says of `controller`.
-pub(crate) fn add(usage: &mut Usage, directory: &Path, controller: Controller, version: Version) {
+fn add(usage: &mut Usage, directory: &Path, controller: Controller, version: Version) {
     let number = |file: &str| value::number(&directory.join(file));
     let text = |file: &str| value::text(&directory.join(file)).unwrap_or_default();
     match (controller, version) {

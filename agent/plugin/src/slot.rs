@@ -1,13 +1,12 @@
-//! One plugin: its files, its process, its supervisor and its books.
+//! One plugin: its process, its supervisor and what it says. How it is started is in `start`, its books in `account`.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::process::Command;
+mod account;
+mod start;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use linnet_fleet::health;
 use linnet_limits::Beside;
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -15,15 +14,14 @@ use serde_json::{Value, json};
 use crate::child::{Running, in_words};
 use crate::event::Checked;
 use crate::host::Options;
-use crate::installed::Installed;
-use crate::manifest::{Capability, PROTOCOL};
 use crate::policy::{Grant, Policy};
 use crate::protocol::{self, Invalid, Lines, Said};
 use crate::rate::{Bucket, Day};
 use crate::sandbox::{FirstLine, Report};
-use crate::spec::{self, Spec};
-use crate::state::{self, State};
+use crate::state::State;
 use crate::supervisor::{Action, Input, Phase, Supervisor};
+
+pub(crate) use account::Books;
 
 /// Bytes a second that are read from a plugin, and at once. What it writes above that waits in its pipe.
 const READ_PER_SECOND: f64 = 1_048_576.0;
@@ -50,21 +48,6 @@ pub struct PluginEvent {
     pub source: Arc<Source>,
     /// The event.
     pub event: Checked,
-}
-
-/// What became of its lines; kept over a stop and a start by new settings, as the sinks' counts are.
-#[derive(Debug, Default)]
-pub(crate) struct Books {
-    received: u64,
-    invalid: [u64; Invalid::ALL.len()],
-    over_rate: u64,
-    over_day: u64,
-    /// Given to the agent.
-    handed: u64,
-    starts: u64,
-    failures: u64,
-    log_lines: u64,
-    log_lines_dropped: u64,
 }
 
 /// What belongs to one run of its process.
@@ -263,105 +246,6 @@ impl Slot {
         }
     }
 
-    fn start(&mut self, options: &Options, now: Instant) -> Result<(), String> {
-        self.refused = true;
-        let installed = Installed::read(&options.directory, &self.name).map_err(|error| error.to_string())?;
-        let grant = self.policy.grant(&installed.manifest);
-        let manifest = installed.manifest;
-        self.source = Arc::new(Source { name: self.name.clone(), version: manifest.version.clone() });
-        self.classes.clone_from(&manifest.events);
-        if self.granted.as_ref() != Some(&grant) {
-            let limits = grant.limits;
-            self.rate = Bucket::new(f64::from(limits.events_per_second), f64::from(limits.events_burst), now);
-            self.day = Day::new(limits.bytes_per_day, now);
-        }
-        self.make_cgroup(&grant, options)?;
-        let uid = spec::uid_of(&self.name);
-        let spec = Spec {
-            name: self.name.clone(),
-            executable: installed.executable,
-            host_pid: std::process::id(),
-            doors: self.cgroup.as_ref().map(Beside::doors).unwrap_or_default(),
-            uid,
-            capabilities: grant.capabilities.clone(),
-            read_paths: manifest.read_paths,
-            state_dir: self.make_state_dir(&grant, options, uid)?,
-            memory_max_bytes: grant.limits.memory_max_bytes,
-            pids_max: grant.limits.pids_max,
-            filter: options.filter,
-        };
-        let first = json!({
-            "protocol": PROTOCOL,
-            "plugin": self.name,
-            "settings": self.settings,
-            "state": self.state.value(),
-            "limits": {
-                "events_per_second": grant.limits.events_per_second,
-                "events_burst": grant.limits.events_burst,
-            },
-            "granted": grant.capabilities,
-        });
-        self.granted = Some(grant);
-        let spec = serde_json::to_string(&spec).map_err(|error| error.to_string())?;
-        let mut command = Command::new(&options.launcher);
-        command.args(&options.launcher_arguments).arg(spec).env_clear().current_dir("/");
-        let mut process = Running::start(&mut command).map_err(|error| format!("start: {error}"))?;
-        self.refused = false;
-        self.complaint = None;
-        self.books.starts += 1;
-        process.say(first.to_string().as_bytes());
-        self.run = Some(Run {
-            process,
-            lines: Lines::default(),
-            error_lines: Lines::default(),
-            read: Bucket::new(READ_PER_SECOND, READ_BURST, now),
-            invalid: 0,
-            launched: false,
-        });
-        Ok(())
-    }
-
-    fn make_cgroup(&mut self, grant: &Grant, options: &Options) -> Result<(), String> {
-        // What a run before has left in it must not go on beside this one.
-        if let Some(before) = self.cgroup.take() {
-            let _ = before.kill();
-            before.remove();
-        }
-        let wanted = linnet_limits::Wanted {
-            cpu_quota_permille_of_a_core: grant.limits.cpu_permille,
-            cpu_period_us: 100_000,
-            memory_max_bytes: grant.limits.memory_max_bytes,
-            memory_high_bytes: None,
-            pids_max: grant.limits.pids_max,
-        };
-        let made = linnet_limits::beside(&options.cgroup, "plugins", &self.name, &wanted)
-            .map_err(|error| error.to_string())?;
-        self.limits_problems = made.problems().to_vec();
-        self.cgroup = Some(made);
-        if self.policy.require_limits && !self.limits_problems.is_empty() {
-            let problems = self.limits_problems.join("; ");
-            return Err(format!(
-                "plugins.policy.require_limits is set, and the limits are not enforced: {problems}"
-            ));
-        }
-        Ok(())
-    }
-
-    fn make_state_dir(&self, grant: &Grant, options: &Options, uid: u32) -> Result<Option<PathBuf>, String> {
-        if !grant.has(Capability::StateDir) {
-            return Ok(None);
-        }
-        let directory = options.state_directory.join(format!("{}.d", self.name));
-        state::make_directory(&options.state_directory)
-            .and_then(|()| match std::fs::create_dir(&directory) {
-                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
-                other => other,
-            })
-            .and_then(|()| std::os::unix::fs::lchown(&directory, Some(uid), Some(uid)))
-            .map_err(|error| format!("{}: {error}", directory.display()))?;
-        Ok(Some(directory))
-    }
-
     /// Reads what it said, as much as one round may.
     pub(crate) fn read_output(&mut self, buffer: &mut Vec<u8>, options: &Options, now: Instant) {
         let Some(run) = &mut self.run else { return };
@@ -489,71 +373,34 @@ impl Slot {
     }
 
     fn note_phase(&mut self) {
-        let (name, reason) = match self.supervisor.phase() {
-            Phase::Waiting { reason, .. } => ("waiting", reason.clone()),
-            Phase::Starting { .. } => ("starting", None),
-            Phase::Running { .. } => ("running", None),
-            Phase::Stopping { failure, .. } => ("stopping", failure.clone()),
-            Phase::Disabled { reason } if self.refused => ("refused", Some(reason.clone())),
-            Phase::Disabled { reason } => ("disabled", Some(reason.clone())),
-            Phase::Stopped => ("stopped", None),
+        let name = match self.supervisor.phase() {
+            Phase::Waiting { .. } => "waiting",
+            Phase::Starting { .. } => "starting",
+            Phase::Running { .. } => "running",
+            Phase::Stopping { .. } => "stopping",
+            Phase::Disabled { .. } if self.refused => "refused",
+            Phase::Disabled { .. } => "disabled",
+            Phase::Stopped => "stopped",
         };
         if name == self.phase_name {
             return;
         }
         self.phase_name = name;
         self.since = Timestamp::now();
-        match (name, reason) {
+        match (name, self.reason()) {
             ("disabled" | "refused", Some(reason)) => log::error!("plugin {} is {name}: {reason}", self.name),
             (_, Some(reason)) => log::warn!("plugin {} is {name}: {reason}", self.name),
             _ => log::info!("plugin {} is {name}", self.name),
         }
     }
 
-    /// For status and health.
-    pub(crate) fn health(&self) -> health::Plugin {
-        let names = |list: &[Capability]| list.iter().map(|one| one.as_str().to_owned()).collect::<Vec<_>>();
-        let reason = match self.supervisor.phase() {
+    /// Why it is in its phase, where there is a reason.
+    fn reason(&self) -> Option<String> {
+        match self.supervisor.phase() {
             Phase::Waiting { reason, .. } => reason.clone(),
             Phase::Stopping { failure, .. } => failure.clone(),
             Phase::Disabled { reason } => Some(reason.clone()),
             _ => None,
-        };
-        let invalid: BTreeMap<String, u64> = Invalid::ALL
-            .into_iter()
-            .zip(self.books.invalid)
-            .filter(|(_, count)| *count > 0)
-            .map(|(reason, count)| (reason.as_str().to_owned(), count))
-            .collect();
-        let mut problems = self.limits_problems.clone();
-        problems.extend(self.report.problems.iter().cloned());
-        health::Plugin {
-            name: self.name.clone(),
-            version: self.source.version.clone(),
-            state: self.phase_name.to_owned(),
-            reason,
-            pid: self.run.as_ref().map(|run| run.process.pid()),
-            since: Some(self.since),
-            starts: self.books.starts,
-            failures: self.books.failures,
-            granted: self.granted.as_ref().map(|grant| names(&grant.capabilities)).unwrap_or_default(),
-            denied: self.granted.as_ref().map(|grant| names(&grant.denied)).unwrap_or_default(),
-            sandbox: self.report.sandbox.clone(),
-            problems,
-            usage: self.cgroup.as_ref().map(Beside::usage).unwrap_or_default(),
-            losses: health::PluginLosses {
-                received: self.books.received,
-                invalid,
-                over_rate: self.books.over_rate,
-                over_day: self.books.over_day,
-                waiting: self.books.received
-                    - self.books.invalid.iter().sum::<u64>()
-                    - self.books.over_rate
-                    - self.books.over_day,
-                ..health::PluginLosses::default()
-            },
-            log_lines: self.books.log_lines,
-            log_lines_dropped: self.books.log_lines_dropped,
         }
     }
 }
