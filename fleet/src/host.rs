@@ -15,7 +15,7 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::capped;
 
-pub use id::{BootId, HostId};
+pub use id::{BootId, HostId, NotAHostId};
 pub use os_release::OsRelease;
 
 /// What is known of this host.

@@ -59,7 +59,8 @@ impl HostId {
     }
 
     /// From a machine id, 32 lower-case hexadecimal digits by machine-id(5).
-    pub(crate) fn derive(machine_id: &str) -> Option<Self> {
+    #[must_use]
+    pub fn derive(machine_id: &str) -> Option<Self> {
         let digits = machine_id.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
         if machine_id.len() != 32 || !digits || machine_id.bytes().all(|b| b == b'0') {
             return None;
@@ -78,6 +79,30 @@ impl HostId {
     #[must_use]
     pub fn as_bytes(&self) -> &[u8; 16] {
         &self.0
+    }
+}
+
+/// A text that is no host id.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no host id: give it as `device.uid` in the host's events has it")]
+pub struct NotAHostId(String);
+
+impl std::str::FromStr for HostId {
+    type Err = NotAHostId;
+
+    fn from_str(text: &str) -> Result<Self, NotAHostId> {
+        let refused = || NotAHostId(text.chars().take(64).collect());
+        let mut id = [0; 16];
+        let mut digits = text.bytes().filter(|b| *b != b'-');
+        let mut nibble = || {
+            digits.next().and_then(|digit| char::from(digit).to_digit(16)).and_then(|n| u8::try_from(n).ok())
+        };
+        for byte in &mut id {
+            *byte = nibble().zip(nibble()).map(|(high, low)| high << 4 | low).ok_or_else(refused)?;
+        }
+        let id = Self(id);
+        // Only the one form: what is written in another was not copied from where ids are written.
+        if id.to_string() == text { Ok(id) } else { Err(refused()) }
     }
 }
 
@@ -112,6 +137,22 @@ mod tests {
         assert_eq!(id, "ec524ab2-d1ff-8b95-9222-eefe721e0c6c");
         assert!(!id.replace('-', "").contains(MACHINE_ID));
         assert_ne!(HostId::derive("1c9a6b1f3e8d4a5c9b7e2d1f6a8c4e3b").unwrap().to_string(), id);
+    }
+
+    #[test]
+    fn an_id_is_read_as_it_is_written_and_in_no_other_form() {
+        let id = HostId::derive(MACHINE_ID).unwrap();
+        assert_eq!(id.to_string().parse(), Ok(id));
+        for text in [
+            "",
+            "ec524ab2",
+            "EC524AB2-D1FF-8B95-9222-EEFE721E0C6C",
+            "ec524ab2d1ff8b959222eefe721e0c6c",
+            "ec524ab2-d1ff-8b95-9222-eefe721e0c6c0",
+            "ec524ab2-d1ff-8b95-9222-eefe721e0c6é",
+        ] {
+            assert!(text.parse::<HostId>().is_err(), "{text:?}");
+        }
     }
 
     #[test]

@@ -64,6 +64,13 @@ pub enum Command {
         /// that refuse them keep what they follow.
         #[arg(long)]
         unchecked: bool,
+        /// A list of hosts: name, id and tags on each line. Says how many of them the document touches, at each wave, and
+        /// refuses one that a host of the list would refuse.
+        #[arg(long, value_name = "FILE")]
+        hosts: Option<PathBuf>,
+        /// Check and tell, and publish nothing.
+        #[arg(long)]
+        dry_run: bool,
     },
     /// Publish a plugin.
     AddPlugin {

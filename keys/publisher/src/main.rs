@@ -52,7 +52,10 @@ fn run(Cli { places, command }: Cli) -> Result<String> {
             command::add::release(&context, &package, security_floor, notes)
         }
         Command::AddPlugin { package, name, notes } => command::add::plugin(&context, &package, &name, notes),
-        Command::PublishConfig { file, unchecked } => command::config::run(&context, &file, unchecked),
+        Command::PublishConfig { file, unchecked, hosts, dry_run } => {
+            let how = command::config::How { unchecked, hosts: hosts.as_deref(), dry_run };
+            command::config::run(&context, &file, how)
+        }
         Command::Revoke { what } => command::revoke::run(&context, &what),
         Command::Refresh => command::refresh::run(&context),
         Command::Renew { role } => command::refresh::renew(&context, &role),

@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 
 use super::Context;
 use super::difference::difference;
+use super::reach::{HostList, reach};
 use crate::channel::{Channel, read_capped};
 use crate::{draft, effect};
 
@@ -19,8 +20,20 @@ use crate::{draft, effect};
 pub const PATH: &str = "config/fleet.json";
 const MAX_BYTES: u64 = 1 << 20;
 
+/// How a document is published.
+#[derive(Clone, Copy, Default)]
+pub struct How<'a> {
+    /// Though the agent of this version would refuse its settings.
+    pub unchecked: bool,
+    /// A list of hosts, to say whom the document touches.
+    pub hosts: Option<&'a Path>,
+    /// Not at all: only what would be done is told.
+    pub dry_run: bool,
+}
+
 /// Checks the document as a host would, and publishes it.
-pub fn run(context: &Context, file: &Path, unchecked: bool) -> Result<String> {
+pub fn run(context: &Context, file: &Path, how: How<'_>) -> Result<String> {
+    let How { unchecked, hosts, dry_run } = how;
     let bytes = read_capped(file, MAX_BYTES)?;
     let refused = || format!("{file:?}: hosts would refuse it");
     let parsed = FleetDocument::parse(&bytes).with_context(refused)?;
@@ -29,6 +42,13 @@ pub fn run(context: &Context, file: &Path, unchecked: bool) -> Result<String> {
         linnet_settings::fleet::check(&parsed)
             .with_context(|| format!("{} (--unchecked publishes it for newer agents)", refused()))?;
     }
+    let touched = match hosts {
+        Some(list) => {
+            let list = HostList::read(list)?;
+            reach(&parsed, &list, context.clock.now, unchecked).with_context(|| format!("{file:?}"))?
+        }
+        None => Vec::new(),
+    };
     let version = parsed.version;
     let document: Value = serde_json::from_slice(&bytes).with_context(|| format!("{file:?}"))?;
     let (channel, _lock) = context.open()?;
@@ -50,6 +70,16 @@ pub fn run(context: &Context, file: &Path, unchecked: bool) -> Result<String> {
     for path in offered(&document) {
         refuse_foreign(&channel, &path).with_context(|| format!("{file:?}: update.release"))?;
     }
+    let nothing = Value::Null;
+    let changes = difference(former.as_ref().map_or(&nothing, |(former, _)| former), &document);
+    let told: String = changes
+        .iter()
+        .map(|change| format!("\n  {change}"))
+        .chain(touched.iter().map(|line| format!("\n{line}")))
+        .collect();
+    if dry_run {
+        return Ok(format!("version {version} of {PATH} would be published{told}\n"));
+    }
     let length = u64::try_from(bytes.len())?;
     let next = draft::targets(&channel, context.clock, "config", |targets| {
         let file =
@@ -62,12 +92,7 @@ pub fn run(context: &Context, file: &Path, unchecked: bool) -> Result<String> {
         effect::directory(directory, 0o755)?;
     }
     effect::write(&to, &bytes, effect::PUBLIC)?;
-    let mut done = format!("version {version} of {PATH} is what the fleet follows now");
-    let nothing = Value::Null;
-    for line in difference(former.as_ref().map_or(&nothing, |(former, _)| former), &document) {
-        done.push_str("\n  ");
-        done.push_str(&line);
-    }
+    let done = format!("version {version} of {PATH} is what the fleet follows now{told}");
     context.publish_targets(&channel, "config", &next, &done)
 }
 

@@ -5,6 +5,7 @@ pub mod config;
 mod difference;
 pub mod init;
 pub mod inspect;
+pub mod reach;
 pub mod refresh;
 pub mod revoke;
 pub mod rotate;

@@ -126,6 +126,32 @@ fn settings_only_go_forward() {
 }
 
 #[test]
+fn whom_a_document_touches_is_told_before_it_is_published() {
+    let place = Place::filled(&[]);
+    place.run(&["add-release", "one.tar.gz"]);
+    let document = serde_json::json!({"version": 1,
+        "update": {"release": "release/linnet-0.1.0-x86_64.tar.gz", "salt": "s",
+                   "waves": [{"at": "2100-01-01T00:00:00Z", "permille": 1000}]},
+        "overrides": [{"name": "db", "match": {"tags": ["db"]}, "patch": {"agent": {"hash": {"enabled": false}}}}]});
+    fs::write(place.path("fleet.json"), document.to_string()).unwrap();
+    let hosts = "web1 ec524ab2-d1ff-8b95-9222-eefe721e0c6c web\ndb1 - db eu\n";
+    fs::write(place.path("hosts.txt"), hosts).unwrap();
+    let before = follow(&place);
+    let says = [
+        "of the 2 hosts in the list (1 without an id",
+        "override db: 1 now",
+        "may take release/linnet-0.1.0-x86_64.tar.gz: 0 now, 2 from 2100-01-01T00:00:00Z",
+        "overrides[db].patch.agent.hash.enabled: false (new)",
+    ];
+    let dry = place.run(&["publish-config", "fleet.json", "--hosts", "hosts.txt", "--dry-run"]);
+    assert!(dry.contains("would be published") && says.iter().all(|says| dry.contains(says)), "{dry}");
+    assert_eq!(follow(&place), before);
+    let text = place.run(&["publish-config", "fleet.json", "--hosts", "hosts.txt"]);
+    assert!(says.iter().all(|says| text.contains(says)), "{text}");
+    assert_ne!(follow(&place), before);
+}
+
+#[test]
 fn a_revoked_release_is_gone_and_stays_gone() {
     let place = Place::filled(&[]);
     place.run(&["add-release", "one.tar.gz"]);
