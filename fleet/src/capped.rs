@@ -5,7 +5,10 @@ use std::io::{self, Read};
 use std::path::Path;
 
 /// The content of `path`, or `None` where it is longer than `max_bytes`.
-pub(crate) fn read(path: &Path, max_bytes: usize) -> io::Result<Option<Vec<u8>>> {
+///
+/// # Errors
+/// What the system says when it can't be opened or read.
+pub fn read(path: &Path, max_bytes: usize) -> io::Result<Option<Vec<u8>>> {
     let mut content = Vec::new();
     let limit = u64::try_from(max_bytes).unwrap_or(u64::MAX).saturating_add(1);
     File::open(path)?.take(limit).read_to_end(&mut content)?;

@@ -4,7 +4,7 @@
 #![forbid(unsafe_code)]
 
 pub mod atomic_file;
-mod capped;
+pub mod capped;
 #[cfg(feature = "channel")]
 pub mod channel;
 pub mod health;

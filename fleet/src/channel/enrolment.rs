@@ -1,7 +1,7 @@
 //! What a host was enrolled with: where its channel is, whom it trusts at first, and what its owner calls it.
 //!
-//! `/etc/linnet/enrolment.json`, one file for all programs of the host, written by the installation and by nobody after
-//! it:
+//! `/etc/linnet/enrolment.json`, one file for all programs of the host, written by `linnet-updater enrol` or by the
+//! host's operator:
 //!
 //! ```json
 //! {"channel": {"url": "https://linnet.example.org/"}, "root": "/etc/linnet/root.json", "tags": ["web", "eu"]}
@@ -18,6 +18,8 @@ use crate::capped;
 
 /// Where the file is.
 pub const ENROLMENT_PATH: &str = "/etc/linnet/enrolment.json";
+/// Where the root of trust of an enrolment is put.
+pub const ROOT_PATH: &str = "/etc/linnet/root.json";
 /// Longest file that is read.
 const MAX_BYTES: usize = 64 << 10;
 const MAX_TAGS: usize = 64;
@@ -37,7 +39,7 @@ pub struct Enrolment {
 }
 
 fn default_root() -> PathBuf {
-    PathBuf::from("/etc/linnet/root.json")
+    PathBuf::from(ROOT_PATH)
 }
 
 /// Why an enrolment is refused.
@@ -69,18 +71,21 @@ impl Enrolment {
     /// # Errors
     /// [`EnrolmentError`], with the file and the key.
     pub fn read(path: &Path) -> Result<Option<Self>, EnrolmentError> {
-        let shape = |key: &str, message: String| EnrolmentError::Shape {
-            path: path.to_owned(),
-            key: key.to_owned(),
-            message,
-        };
-        let bytes = match capped::read(path, MAX_BYTES) {
-            Ok(Some(bytes)) => bytes,
-            Ok(None) => return Err(shape("the file", format!("is longer than {MAX_BYTES} bytes"))),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => return Err(EnrolmentError::Read { path: path.to_owned(), source }),
-        };
-        let mut json = serde_json::Deserializer::from_slice(&bytes);
+        match capped::read(path, MAX_BYTES) {
+            Ok(Some(bytes)) => Self::parse(path, &bytes).map(Some),
+            Ok(None) => Err(shape(path, "the file", format!("is longer than {MAX_BYTES} bytes"))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(EnrolmentError::Read { path: path.to_owned(), source }),
+        }
+    }
+
+    /// Parses and checks the content of the file; `path` is for the messages.
+    ///
+    /// # Errors
+    /// [`EnrolmentError::Shape`].
+    pub fn parse(path: &Path, bytes: &[u8]) -> Result<Self, EnrolmentError> {
+        let shape = |key: &str, message: String| shape(path, key, message);
+        let mut json = serde_json::Deserializer::from_slice(bytes);
         let enrolment: Self = serde_path_to_error::deserialize(&mut json)
             .map_err(|error| shape(&error.path().to_string(), error.into_inner().to_string()))?;
         json.end().map_err(|error| shape("the file", error.to_string()))?;
@@ -95,8 +100,12 @@ impl Enrolment {
         if !enrolment.root.is_absolute() {
             return Err(shape("root", "give an absolute path".to_owned()));
         }
-        Ok(Some(enrolment))
+        Ok(enrolment)
     }
+}
+
+fn shape(path: &Path, key: &str, message: String) -> EnrolmentError {
+    EnrolmentError::Shape { path: path.to_owned(), key: key.to_owned(), message }
 }
 
 #[cfg(test)]

@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
+use linnet_keys::Sha256Digest;
 use linnet_keys::release::Version;
 
 /// Takes this host from one signed release to the next, watches it, and rolls back by itself.
@@ -35,6 +36,8 @@ pub enum Command {
         #[arg(long, value_name = "FILE")]
         root: PathBuf,
     },
+    /// Tell this host which channel it follows, and whom it trusts at first.
+    Enrol(Enrol),
     /// Allow updates again.
     Enable,
     /// Change nothing on this host, whatever the channel says.
@@ -98,4 +101,30 @@ pub enum Command {
     /// Wait, and roll back unless the transaction ends.
     #[command(hide = true)]
     DeadMan,
+}
+
+/// Which channel a host follows.
+#[derive(Debug, Args)]
+pub struct Enrol {
+    /// The channel's URL.
+    #[arg(long)]
+    pub url: String,
+    /// The channel's root of trust, brought to this host by a way that you trust.
+    #[arg(long, value_name = "FILE", required_unless_present = "root_sha256")]
+    pub root: Option<PathBuf>,
+    /// The root's SHA-256 digest. Without --root, the channel's 1.root.json is fetched and has to have it.
+    #[arg(long, value_name = "HEX")]
+    pub root_sha256: Option<Sha256Digest>,
+    /// What the fleet's overrides know this host by; any number of them.
+    #[arg(long = "tag", value_name = "TAG")]
+    pub tags: Vec<String>,
+    /// PEM certificates that are trusted for TLS beside those of the system.
+    #[arg(long, value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
+    /// `http://[user:password@]host:port`, or `none`.
+    #[arg(long)]
+    pub proxy: Option<String>,
+    /// Replace what this host was enrolled with before.
+    #[arg(long)]
+    pub replace: bool,
 }

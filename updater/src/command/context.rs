@@ -104,6 +104,11 @@ impl<'c> Context<'c> {
         Ok(Self { arguments, settings, layout, service, clock: HostClock, facts: Host::read(), tags })
     }
 
+    /// What stands in front of every path.
+    pub fn root(&self) -> &Path {
+        self.arguments.root_dir.as_deref().unwrap_or(Path::new("/"))
+    }
+
     pub fn now(&self) -> Timestamp {
         self.clock.now()
     }

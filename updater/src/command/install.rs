@@ -1,5 +1,6 @@
 //! `install`: the first release of a host, with the same verification as every later one.
 
+use std::io::ErrorKind;
 use std::path::Path;
 
 use linnet_fleet::channel::{Channel, ChannelError, ChannelSettings};
@@ -7,7 +8,7 @@ use linnet_fleet::channel::{Channel, ChannelError, ChannelSettings};
 use super::context::{Context, Failed};
 use super::report::Report;
 use super::update;
-use crate::disk;
+use crate::disk::{self, DiskError};
 use crate::exit_code;
 use crate::layout::Link;
 use crate::machine::{Cause, Input, Phase};
@@ -21,7 +22,7 @@ pub fn install(context: &Context<'_>, from: &str, root: &Path) -> Result<Report,
     let lock = context.lock()?;
     let tell = |text: &str| context.tell(text);
     let mut engine = context.engine(&lock, &tell)?;
-    for directory in [&context.layout.base, &context.layout.releases(), &context.layout.bin_dir] {
+    for directory in [&context.layout.base, &context.layout.releases()] {
         disk::make_directories(directory, 0o755)?;
     }
     disk::make_directories(&context.layout.metadata(), 0o700)?;
@@ -98,21 +99,28 @@ fn after(context: &Context<'_>) -> Result<(), Failed> {
     for (name, link) in [("linnet-agent", Link::Current), ("linnet-updater", Link::Committed)] {
         let target = context.layout.link(link).join("bin").join(name);
         let path = context.layout.bin_dir.join(name);
-        match std::fs::read_link(&path) {
-            Ok(led) if led == target => continue,
-            // Somebody's own file is not replaced.
-            Err(error) if error.kind() == std::io::ErrorKind::InvalidInput => {
-                context
-                    .tell(&format!("{path:?} is a file of its own and stays; {target:?} is the one to use"));
-                continue;
-            }
-            _ => {}
+        // A /usr that may not be written to is no reason against the rest: units and updater know the links' targets.
+        if let Err(error) = link_command(&path, &target) {
+            context.tell(&format!("{error}; {target:?} is the one to use"));
         }
-        let temporary = context.layout.bin_dir.join(format!(".{name}.tmp"));
-        disk::remove_file(&temporary)?;
-        std::os::unix::fs::symlink(&target, &temporary).map_err(disk::refused("link", &temporary))?;
-        std::fs::rename(&temporary, &path).map_err(disk::refused("link", &path))?;
     }
-    disk::sync_directory(&context.layout.bin_dir)?;
     context.service.enable().map_err(|error| Failed::new(exit_code::ERROR, error))
+}
+
+fn link_command(path: &Path, target: &Path) -> Result<(), DiskError> {
+    match std::fs::read_link(path) {
+        Ok(led) if led == target => return Ok(()),
+        // Somebody's own file is not replaced.
+        Err(error) if error.kind() == ErrorKind::InvalidInput => {
+            return Err(disk::refused("replace a file that is no link", path)(error));
+        }
+        _ => {}
+    }
+    let Some((directory, name)) = path.parent().zip(path.file_name()) else { return Ok(()) };
+    disk::make_directories(directory, 0o755)?;
+    let temporary = directory.join(format!(".{}.tmp", name.to_string_lossy()));
+    disk::remove_file(&temporary)?;
+    std::os::unix::fs::symlink(target, &temporary).map_err(disk::refused("link", &temporary))?;
+    std::fs::rename(&temporary, path).map_err(disk::refused("link", path))?;
+    disk::sync_directory(directory)
 }

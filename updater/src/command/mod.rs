@@ -2,6 +2,7 @@
 
 mod arguments;
 mod context;
+mod enrol;
 mod hold;
 mod install;
 mod look;
@@ -28,6 +29,7 @@ pub fn execute(arguments: &Arguments) -> u8 {
 fn dispatch(context: &Context<'_>, command: &Command) -> Result<Report, Failed> {
     match command {
         Command::Install { from, root } => install::install(context, from, root),
+        Command::Enrol(wanted) => enrol::enrol(context, wanted),
         Command::Enable => hold::enable(context),
         Command::Disable { why } => hold::disable(context, why.clone()),
         Command::Pin { version, why } => hold::pin(context, *version, why.clone()),

@@ -34,8 +34,10 @@ pub fn uninstall(context: &Context<'_>, purge: bool) -> Result<Report, Failed> {
     }
     for name in ["linnet-agent", "linnet-updater"] {
         let path = layout.bin_dir.join(name);
-        if std::fs::read_link(&path).is_ok_and(|led| led.starts_with(&layout.base)) {
-            disk::remove_file(&path)?;
+        if std::fs::read_link(&path).is_ok_and(|led| led.starts_with(&layout.base))
+            && let Err(error) = disk::remove_file(&path)
+        {
+            tell(&error.to_string());
         }
     }
     // The links first: what they lead to is a whole release until they are gone.

@@ -146,6 +146,17 @@ pub fn take(
     offer: Offer,
     cause: Cause,
 ) -> Result<Report, Failed> {
+    if !context.service.runs() {
+        if engine.state.installed.is_some() {
+            let message = format!(
+                "systemd does not run here, so {} could be neither tried nor watched: set service.kind to `commands` in \
+                 the updater's settings, or update the image that this host was made from",
+                offer.release
+            );
+            return Err(Failed::new(exit_code::UNSUPPORTED, message));
+        }
+        context.tell("systemd does not run here: nothing is tried or started now, but at the next boot");
+    }
     let most = context.settings.disk.max_release_bytes;
     if offer.signed.unpacked_bytes > most {
         let message = format!(

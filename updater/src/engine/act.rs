@@ -26,6 +26,7 @@ impl Engine<'_> {
             }
             Action::Stage => self.stage(&job, supplied.take().ok_or_else(|| lost("the package"))?),
             Action::Verify => self.verify(&job),
+            Action::Preflight | Action::Watch if !self.service.runs() => Ok(()),
             Action::Preflight => {
                 (self.tell)(&format!("trying {} on this host before anything is switched", job.target));
                 preflight::run(self.layout, self.settings, &self.own, &job.target.dir_name())

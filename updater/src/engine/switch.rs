@@ -121,6 +121,11 @@ impl Engine<'_> {
         if let Some(from) = &job.from {
             self.service.restart().map_err(|e| host(&e))?;
             kill_point::reach("old-agent-restarted");
+            if !self.service.runs() {
+                release_dir::switch_link(self.layout, Link::Committed, &from.dir_name())
+                    .map_err(|e| host(&e))?;
+                return self.disarm();
+            }
             let patience = std::time::Duration::from_secs(u64::from(self.settings.probation.patience_s));
             let version = from.version.to_string();
             probation::revived(&version, patience, self.layout, self.service, self.clock)

@@ -99,6 +99,12 @@ pub trait Service {
 
     /// Whether unit files are this manager's.
     fn has_units(&self) -> bool;
+
+    /// Whether it can start anything now. Where it can't (an image that is being made, a container, another init), what
+    /// is installed is neither tried nor watched: it starts with the next boot.
+    fn runs(&self) -> bool {
+        true
+    }
 }
 
 /// The service manager that the settings name.

@@ -1,6 +1,10 @@
 //! systemd, by `systemctl` and `systemd-run`.
+//!
+//! In an image that is being made, and in a container, systemd's files may be there and no systemd runs. Then nothing can
+//! be started or stopped; what starts at boot can still be told, since `systemctl enable` only makes links.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -15,18 +19,37 @@ const TIMEOUT: Duration = Duration::from_secs(90);
 const DEAD_MAN: &str = "linnet-dead-man";
 const UPDATE_TIMER: &str = "linnet-updater.timer";
 const ROLLBACK_SERVICE: &str = "linnet-rollback.service";
+/// Made by systemd when it is the first process (sd_booted(3)).
+const BOOTED: &str = "/run/systemd/system";
 
 /// The agent as a systemd unit.
 #[derive(Clone, Debug)]
 pub struct SystemdService {
     unit: String,
+    runs: bool,
 }
 
 impl SystemdService {
     /// With the unit of the settings.
     #[must_use]
     pub fn new(settings: &Systemd) -> Self {
-        Self { unit: settings.agent_unit.clone() }
+        Self { unit: settings.agent_unit.clone(), runs: Path::new(BOOTED).is_dir() }
+    }
+
+    /// Of a running systemd only.
+    fn call(&self, program: &str, arguments: &[&str]) -> Result<(), ServiceError> {
+        if self.runs { call(program, arguments) } else { Ok(()) }
+    }
+
+    /// `systemctl enable` or `disable`. Where systemd does not run it may not be installed either.
+    fn at_boot(&self, verb: &str, unit: &str, now: bool) -> Result<(), ServiceError> {
+        let mut arguments = vec![verb];
+        arguments.extend((now && self.runs).then_some("--now"));
+        arguments.push(unit);
+        match call("systemctl", &arguments) {
+            Err(_) if !self.runs => Ok(()),
+            other => other,
+        }
     }
 
     fn properties(&self) -> Option<BTreeMap<String, String>> {
@@ -50,27 +73,28 @@ fn call(program: &str, arguments: &[&str]) -> Result<(), ServiceError> {
 impl Service for SystemdService {
     fn restart(&self) -> Result<(), ServiceError> {
         // The start limit may have been used up by the release that is being left.
-        let _ = call("systemctl", &["reset-failed", &self.unit]);
-        call("systemctl", &["restart", "--no-block", &self.unit])
+        let _ = self.call("systemctl", &["reset-failed", &self.unit]);
+        self.call("systemctl", &["restart", "--no-block", &self.unit])
     }
 
     fn stop(&self) -> Result<(), ServiceError> {
-        call("systemctl", &["stop", &self.unit])
+        self.call("systemctl", &["stop", &self.unit])
     }
 
     fn reload(&self) -> Result<(), ServiceError> {
-        call("systemctl", &["daemon-reload"])
+        self.call("systemctl", &["daemon-reload"])
     }
 
     fn enable(&self) -> Result<(), ServiceError> {
-        call("systemctl", &["enable", &self.unit, ROLLBACK_SERVICE])?;
-        call("systemctl", &["enable", "--now", UPDATE_TIMER])
+        self.at_boot("enable", &self.unit, false)?;
+        self.at_boot("enable", ROLLBACK_SERVICE, false)?;
+        self.at_boot("enable", UPDATE_TIMER, true)
     }
 
     fn disable(&self) -> Result<(), ServiceError> {
-        call("systemctl", &["disable", "--now", UPDATE_TIMER])?;
-        call("systemctl", &["disable", "--now", &self.unit])?;
-        call("systemctl", &["disable", ROLLBACK_SERVICE])
+        self.at_boot("disable", UPDATE_TIMER, true)?;
+        self.at_boot("disable", &self.unit, true)?;
+        self.at_boot("disable", ROLLBACK_SERVICE, false)
     }
 
     fn condition(&self) -> Condition {
@@ -100,13 +124,13 @@ impl Service for SystemdService {
         ];
         arguments.extend(self_call.arguments.iter().map(String::as_str));
         arguments.extend(["recover", "--dead-man"]);
-        call("systemd-run", &arguments)
+        self.call("systemd-run", &arguments)
     }
 
     fn disarm(&self) -> Result<(), ServiceError> {
         let timer = format!("{DEAD_MAN}.timer");
         // Not loaded is what is wanted; systemctl has its own code for it.
-        match call("systemctl", &["stop", &timer]) {
+        match self.call("systemctl", &["stop", &timer]) {
             Err(error) if error.why.contains("not loaded") => Ok(()),
             other => other,
         }
@@ -114,5 +138,9 @@ impl Service for SystemdService {
 
     fn has_units(&self) -> bool {
         true
+    }
+
+    fn runs(&self) -> bool {
+        self.runs
     }
 }
