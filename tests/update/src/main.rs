@@ -13,9 +13,10 @@ mod kill;
 mod power;
 mod score;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Parser;
+use rustix::fs::StatVfsMountFlags;
 
 /// What is under test.
 #[derive(Clone, Debug, Parser)]
@@ -33,8 +34,23 @@ pub struct Tools {
     suites: Vec<String>,
 }
 
+/// Memory that the hosts are kept in, where this machine has enough of it and nobody asked for another place (`TMPDIR`): the
+/// cases wait less for the disk. What a power loss leaves of a disk is reckoned out, not tried on this one.
+fn memory() -> Option<&'static Path> {
+    const ENOUGH_BYTES: u64 = 3 << 30;
+    let path = Path::new("/dev/shm");
+    let stat = rustix::fs::statvfs(path).ok()?;
+    let is_fit = stat.f_bavail.saturating_mul(stat.f_frsize) >= ENOUGH_BYTES
+        && !stat.f_flag.intersects(StatVfsMountFlags::NOEXEC | StatVfsMountFlags::RDONLY);
+    (is_fit && std::env::var_os("TMPDIR").is_none()).then_some(path)
+}
+
 fn main() -> anyhow::Result<()> {
     let mut tools = Tools::parse();
+    if let Some(memory) = memory() {
+        // Nobody has set it before.
+        let _ = tempfile::env::override_temp_dir(memory);
+    }
     // The dead-man works in another directory.
     for program in [&mut tools.updater, &mut tools.agent] {
         *program = std::path::absolute(&*program)?;

@@ -21,10 +21,10 @@ enum Node {
     Link(String),
 }
 
-/// A file's content.
+/// A file's content, in the pieces that were written: each is shared by all disks that hold it.
 #[derive(Clone, Debug)]
 struct Content {
-    bytes: Arc<Vec<u8>>,
+    pieces: Vec<Arc<[u8]>>,
     mode: u32,
     /// Follows the bytes, so that telling two disks apart does not read them all.
     digest: u64,
@@ -52,6 +52,8 @@ pub struct Left {
     end: usize,
     /// Those of them that are not on the disk.
     out: BTreeSet<usize>,
+    /// Writes that made their file longer, and whose bytes are zeros.
+    blank: BTreeSet<usize>,
 }
 
 /// Whether a step is on the disk for certain, by the steps up to where the power goes.
@@ -88,7 +90,7 @@ impl Disk {
                 let mode = entry.metadata()?.permissions().mode() & 0o7777;
                 let bytes = fs::read(entry.path())?;
                 let digest = hash(&bytes);
-                let file = self.add(Content { bytes: Arc::new(bytes), mode, digest });
+                let file = self.add(Content { pieces: vec![bytes.into()], mode, digest });
                 self.names.insert(path, file);
             }
         }
@@ -115,14 +117,14 @@ impl Disk {
         match step {
             Step::Create(path) => {
                 if !self.names.contains_key(path) && parent_is_there(self, path) {
-                    let file = self.add(Content { bytes: Arc::default(), mode: 0o600, digest: 0 });
+                    let file = self.add(Content { pieces: Vec::new(), mode: 0o600, digest: 0 });
                     self.names.insert(path.clone(), file);
                 }
             }
             Step::Write(path, bytes, digest) => {
                 if let Some(content) = self.content(path) {
                     content.digest = hash(&(content.digest, digest));
-                    Arc::make_mut(&mut content.bytes).extend_from_slice(bytes);
+                    content.pieces.push(Arc::clone(bytes));
                 }
             }
             Step::Mode(path, mode) => {
@@ -132,7 +134,9 @@ impl Disk {
             }
             Step::Cut(path, length) => {
                 if let Some(content) = self.content(path) {
-                    Arc::make_mut(&mut content.bytes).resize(*length, 0);
+                    let mut bytes = content.pieces.concat();
+                    bytes.resize(*length, 0);
+                    content.pieces = vec![bytes.into()];
                     content.digest = hash(&(content.digest, length));
                 }
             }
@@ -163,8 +167,12 @@ impl Disk {
     pub fn after(&self, steps: &[Step], left: &Left) -> Self {
         let mut disk = self.clone();
         for (at, step) in steps.iter().enumerate().take(left.end) {
-            if !left.out.contains(&at) {
-                disk.take(step);
+            match step {
+                _ if left.out.contains(&at) => {}
+                Step::Write(path, bytes, digest) if left.blank.contains(&at) => {
+                    disk.take(&Step::Write(path.clone(), vec![0; bytes.len()].into(), !digest));
+                }
+                _ => disk.take(step),
             }
         }
         disk
@@ -177,20 +185,25 @@ impl Disk {
             let Some(taken) = steps.get(..end) else { break };
             let pending = pending(taken);
             let last = taken.last().map_or_else(|| "nothing".to_owned(), describe);
-            let mut keep = |how: &str, out: &BTreeSet<usize>| {
-                let left = Left { after: format!("step {end} ({last}), {how}"), end, out: out.clone() };
+            let contents: BTreeSet<_> = pending.contents.iter().copied().collect();
+            let all: BTreeSet<_> = pending.names.iter().chain(&pending.contents).copied().collect();
+            let none = BTreeSet::new();
+            let mut keep_with = |how: &str, out: &BTreeSet<usize>, blank: &BTreeSet<usize>| {
+                let after = format!("step {end} ({last}), {how}");
+                let left = Left { after, end, out: out.clone(), blank: blank.clone() };
                 states.entry(self.after(steps, &left).digest()).or_insert(left);
             };
-            let all: BTreeSet<_> = pending.names.iter().chain(&pending.contents).copied().collect();
-            keep("all there", &BTreeSet::new());
+            let mut keep = |how: &str, out: &BTreeSet<usize>| keep_with(how, out, &none);
+            keep("all there", &none);
             keep("nothing pending there", &all);
-            keep("names without contents", &pending.contents.iter().copied().collect());
+            keep("names without contents", &contents);
             keep("contents without names", &pending.names.iter().copied().collect());
             // The older pending changes were tried at earlier ends.
             for one in pending.names.iter().rev().take(6) {
                 keep("one name missing", &BTreeSet::from([*one]));
                 keep("one name alone", &all.iter().copied().filter(|at| at != one).collect());
             }
+            keep_with("names and lengths without bytes", &none, &contents);
         }
         states.into_values().collect()
     }
@@ -219,7 +232,7 @@ impl Disk {
                     if let Some(parent) = path.parent() {
                         fs::create_dir_all(parent)?;
                     }
-                    fs::write(&path, &*content.bytes)?;
+                    fs::write(&path, content.pieces.concat())?;
                     fs::set_permissions(&path, fs::Permissions::from_mode(content.mode))?;
                 }
             }

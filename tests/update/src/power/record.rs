@@ -7,6 +7,7 @@ use std::hash::{Hash, Hasher};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 
 use super::below;
 
@@ -16,7 +17,7 @@ pub enum Step {
     /// A file is there, empty.
     Create(String),
     /// Bytes are at its end; and a digest of them.
-    Write(String, Vec<u8>, u64),
+    Write(String, Arc<[u8]>, u64),
     /// It has this mode.
     Mode(String, u32),
     /// It has this length.
@@ -104,7 +105,7 @@ fn step(call: &str, root: &Path) -> Option<Step> {
             let (path, bytes) = (open_file(0)?, bytes(argument(1))?);
             let mut hasher = DefaultHasher::new();
             bytes.hash(&mut hasher);
-            Step::Write(path, bytes, hasher.finish())
+            Step::Write(path, bytes.into(), hasher.finish())
         }
         "fchmod" => Step::Mode(open_file(0)?, u32::from_str_radix(argument(1), 8).ok()?),
         "ftruncate" => Step::Cut(open_file(0)?, argument(1).parse().ok()?),
