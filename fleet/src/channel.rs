@@ -12,6 +12,8 @@
 //! One process at a time uses a directory of metadata; the caller holds a [`crate::lock::Lock`].
 
 mod backoff;
+#[cfg(feature = "package")]
+mod bundle;
 mod client;
 mod directory;
 mod download;

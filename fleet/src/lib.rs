@@ -4,6 +4,8 @@
 #![forbid(unsafe_code)]
 
 pub mod atomic_file;
+#[cfg(feature = "package")]
+pub mod bundle;
 pub mod capped;
 #[cfg(feature = "channel")]
 pub mod channel;

@@ -10,10 +10,10 @@
 //! last years was there. A package needs none, so they are refused rather than understood.
 
 mod archive;
-mod error;
-mod header;
+pub(crate) mod error;
+pub(crate) mod header;
 mod manifest;
-mod pack;
+pub(crate) mod pack;
 mod path;
 mod root;
 mod unpack;

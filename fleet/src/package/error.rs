@@ -136,7 +136,7 @@ pub enum Refusal {
     Kind(&'static str),
 }
 
-pub(super) fn io_error(
+pub(crate) fn io_error(
     step: &'static str,
     path: impl Into<PathBuf>,
 ) -> impl FnOnce(io::Error) -> PackageError {

@@ -5,26 +5,26 @@
 
 use super::error::Refusal;
 
-pub(super) const BLOCK: usize = 512;
+pub(crate) const BLOCK: usize = 512;
 
 /// What is taken from a header.
 #[derive(Debug)]
-pub(super) struct Header {
+pub(crate) struct Header {
     /// The path as it stands there, without a directory's closing slash.
-    pub(super) path: Vec<u8>,
-    pub(super) kind: Kind,
-    pub(super) size: u64,
+    pub(crate) path: Vec<u8>,
+    pub(crate) kind: Kind,
+    pub(crate) size: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     File,
     Directory,
 }
 
 impl Header {
     /// Reads a block that is not all zeros.
-    pub(super) fn parse(block: &[u8; BLOCK]) -> Result<Self, Refusal> {
+    pub(crate) fn parse(block: &[u8; BLOCK]) -> Result<Self, Refusal> {
         let damaged = |what| Err(Refusal::Header(what));
         if number(field(block, 148, 8))? != u64::from(checksum(block)) {
             return damaged("its checksum is wrong");
@@ -70,7 +70,7 @@ impl Header {
 }
 
 /// The name in a block, for messages only; nothing about the block was checked.
-pub(super) fn name_for_messages(block: &[u8; BLOCK]) -> String {
+pub(crate) fn name_for_messages(block: &[u8; BLOCK]) -> String {
     let name = field(block, 0, 100);
     let end = name.iter().position(|&b| b == 0).unwrap_or(name.len());
     String::from_utf8_lossy(name.get(..end).unwrap_or_default()).into_owned()

@@ -87,7 +87,8 @@ impl Read for Hashed {
     }
 }
 
-fn append(
+/// One file as header, content and padding.
+pub(crate) fn append(
     tar: &mut impl Write,
     path: &str,
     mode: FileMode,

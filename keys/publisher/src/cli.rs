@@ -131,6 +131,18 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Put a release and the channel's documents into one file, for hosts without network. Needs no keys.
+    Bundle {
+        /// The file.
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+        /// The release. Default: the one that the settings give to hosts, or else the newest.
+        #[arg(long)]
+        version: Option<linnet_keys::release::Version>,
+        /// Plugins to go along, or `all`.
+        #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
+        plugins: Vec<String>,
+    },
     /// Check the channel as a host would, from its first root (or from the root that hosts have), and every file in it.
     Verify {
         /// The root that hosts have.

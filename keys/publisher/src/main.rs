@@ -11,6 +11,7 @@ mod cli;
 mod command;
 mod draft;
 mod effect;
+mod host;
 mod key_store;
 mod package;
 mod passphrase;
@@ -66,6 +67,9 @@ fn run(Cli { places, command }: Cli) -> Result<String> {
         Command::Sign { file } => command::sign::sign(&context, &file),
         Command::Merge { files } => command::sign::merge(&context, &files),
         Command::Inspect { json } => command::inspect::run(&context, json),
+        Command::Bundle { out, version, plugins } => {
+            command::bundle::run(&context, &out, &command::bundle::Wish { version, plugins })
+        }
         Command::Verify { root, json } => command::verify::run(&context, root.as_deref(), json),
     }
 }

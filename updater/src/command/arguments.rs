@@ -29,8 +29,8 @@ pub struct Arguments {
 pub enum Command {
     /// Bring the first release onto this host, verified, also without network.
     Install {
-        /// A channel: its URL, or a directory that holds a copy of it.
-        #[arg(long, value_name = "URL|DIR")]
+        /// A channel: its URL, a directory that holds a copy of it, or a bundle of it (`linnet-keys bundle`).
+        #[arg(long, value_name = "URL|DIR|FILE")]
         from: String,
         /// The root of trust, brought to this host by a way that you trust.
         #[arg(long, value_name = "FILE")]

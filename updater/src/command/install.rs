@@ -3,6 +3,7 @@
 use std::io::ErrorKind;
 use std::path::Path;
 
+use linnet_fleet::bundle::{Bundle, BundleError};
 use linnet_fleet::channel::{Channel, ChannelError, ChannelSettings};
 
 use super::context::{Context, Failed};
@@ -32,9 +33,10 @@ pub fn install(context: &Context<'_>, from: &str, root: &Path) -> Result<Report,
         return Ok(Report::of(&recovered));
     }
     trust(context, root)?;
-    let settings = channel(context, from)?;
-    let mut source = Source::open(&context.layout, &settings, context.traits())?;
-    source.refresh(context.now())?;
+    let mut source = open(context, from)?;
+    if let Err(error) = source.refresh(context.now()) {
+        return Err(too_old(&source, error.into()));
+    }
     let wanted = if engine.state.installed.is_none() {
         source.wanted_at_first(context.now())?
     } else {
@@ -79,19 +81,45 @@ fn trust(context: &Context<'_>, root: &Path) -> Result<(), Failed> {
     })
 }
 
-/// The channel to install from: a URL, or a directory. Later updates follow the settings.
-fn channel(context: &Context<'_>, from: &str) -> Result<ChannelSettings, Failed> {
+/// What to install from: the URL of a channel, its directory, or a bundle. Later updates follow the settings.
+fn open<'c>(context: &'c Context<'_>, from: &str) -> Result<Source<'c>, Failed> {
     let url = if from.contains("://") {
         from.to_owned()
     } else {
         let path = std::fs::canonicalize(from)
             .map_err(|error| Failed::new(exit_code::USAGE, format!("{from:?}: {error}")))?;
+        if !path.is_dir() {
+            let bundle = Bundle::open(&path).map_err(unusable)?;
+            return Ok(Source::carried(&context.layout, bundle, context.traits())?);
+        }
         source::directory_url(&path)
     };
-    Ok(match context.settings.channel.clone() {
+    let settings = match context.settings.channel.clone() {
         Some(settings) => ChannelSettings { url, ..settings },
         None => ChannelSettings::new(url),
-    })
+    };
+    Ok(Source::open(&context.layout, &settings, context.traits())?)
+}
+
+/// Expiry holds for a bundle too: what an old one carries may have been revoked since.
+fn too_old(source: &Source<'_>, mut failed: Failed) -> Failed {
+    if source.is_bundle() && failed.code == exit_code::EXPIRED {
+        failed.error += "; make the bundle anew: `linnet-keys refresh`, then `linnet-keys bundle`";
+    }
+    failed
+}
+
+/// A bundle that is damaged is no better than a package that is.
+fn unusable(error: BundleError) -> Failed {
+    let code = match &error {
+        BundleError::Io { .. } => exit_code::ERROR,
+        BundleError::Foreign { .. } | BundleError::Newer { .. } => exit_code::USAGE,
+        BundleError::Entry { .. }
+        | BundleError::Archive { .. }
+        | BundleError::Head { .. }
+        | BundleError::TooMany { .. } => exit_code::SIGNATURE,
+    };
+    Failed::new(code, error)
 }
 
 /// What a host has once, besides its releases: the commands, and units that start at boot.

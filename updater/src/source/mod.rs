@@ -5,6 +5,7 @@ pub mod policy;
 use std::path::Path;
 
 use jiff::Timestamp;
+use linnet_fleet::bundle::Bundle;
 use linnet_fleet::channel::{Channel, ChannelError, ChannelSettings, ExitClass};
 use linnet_fleet::host::Host as HostFacts;
 use linnet_fleet::rollout::{
@@ -20,6 +21,8 @@ use crate::exit_code;
 use crate::layout::Layout;
 use crate::machine::{Failure, FailureKind, Release};
 
+/// Architectures of one release in a bundle that are looked at.
+const MAX_CARRIED: usize = 16;
 const FLEET_DOCUMENT: &str = "config/fleet.json";
 
 /// A genuine release.
@@ -87,6 +90,8 @@ pub struct Source<'s> {
     channel: Channel,
     layout: &'s Layout,
     traits: HostTraits,
+    /// The releases that a bundle says it carries; none where the fleet's document decides.
+    carried: Option<Vec<String>>,
 }
 
 impl<'s> Source<'s> {
@@ -103,7 +108,25 @@ impl<'s> Source<'s> {
             .transport()
             .and_then(|transport| Channel::open(&layout.metadata(), transport))
             .map_err(during("open the channel"))?;
-        Ok(Self { channel, layout, traits })
+        Ok(Self { channel, layout, traits, carried: None })
+    }
+
+    /// Opens the channel in a bundle. Whoever brought it chose the release, so the fleet's document is not asked; all
+    /// else is as with any channel.
+    ///
+    /// # Errors
+    /// [`SourceError`].
+    pub fn carried(layout: &'s Layout, bundle: Bundle, traits: HostTraits) -> Result<Self, SourceError> {
+        let carried = Some(bundle.head().releases.clone());
+        let channel =
+            Channel::open(&layout.metadata(), Box::new(bundle)).map_err(during("open the bundle"))?;
+        Ok(Self { channel, layout, traits, carried })
+    }
+
+    /// Whether it is a bundle.
+    #[must_use]
+    pub const fn is_bundle(&self) -> bool {
+        self.carried.is_some()
     }
 
     /// Fetches what is new of the metadata.
@@ -131,7 +154,25 @@ impl<'s> Source<'s> {
         self.decided(now, |update| Update { waves: Vec::new(), window: None, ..update })
     }
 
+    /// The release of a bundle that is for this machine. Its head only says where to look; what is found is what the
+    /// publisher signed, or nothing.
+    fn brought(&mut self, paths: &[String], now: Timestamp) -> Result<Wanted, SourceError> {
+        let mut others = Vec::new();
+        for path in paths.iter().take(MAX_CARRIED) {
+            let offer = self.offer(path, now)?;
+            if offer.signed.arch == arch() {
+                return Ok(Wanted::Offer(Box::new(offer)));
+            }
+            others.push(offer.signed.arch);
+        }
+        let others = others.join(", ");
+        Ok(Wanted::Nothing(format!("the bundle has no release for {}, only for: {others}", arch())))
+    }
+
     fn decided(&mut self, now: Timestamp, of: impl FnOnce(Update) -> Update) -> Result<Wanted, SourceError> {
+        if let Some(paths) = self.carried.clone() {
+            return self.brought(&paths, now);
+        }
         let target = match self.channel.target(FLEET_DOCUMENT, now) {
             Err(ChannelError::NoTarget { .. }) => {
                 return Ok(Wanted::Nothing(format!("the channel has no {FLEET_DOCUMENT}")));

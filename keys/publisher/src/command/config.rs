@@ -112,16 +112,18 @@ pub fn current(channel: &Channel) -> Result<Option<(Value, FleetDocument)>> {
 pub fn offered(document: &Value) -> BTreeSet<String> {
     let overrides = document.get("overrides").and_then(Value::as_array).into_iter().flatten();
     let patches = overrides.filter_map(|one| one.get("patch"));
-    let releases = [document].into_iter().chain(patches).filter_map(|part| part.pointer("/update/release"));
-    releases
-        .flat_map(|release| match release {
-            Value::String(path) => vec![path.clone()],
-            Value::Object(by_arch) => {
-                by_arch.values().filter_map(|path| Some(path.as_str()?.to_owned())).collect()
-            }
-            _ => Vec::new(),
-        })
-        .collect()
+    [document].into_iter().chain(patches).flat_map(given).collect()
+}
+
+/// The paths of the releases that one part of it gives, or the document without its overrides.
+pub fn given(part: &Value) -> BTreeSet<String> {
+    match part.pointer("/update/release") {
+        Some(Value::String(path)) => BTreeSet::from([path.clone()]),
+        Some(Value::Object(by_arch)) => {
+            by_arch.values().filter_map(|path| Some(path.as_str()?.to_owned())).collect()
+        }
+        _ => BTreeSet::new(),
+    }
 }
 
 fn refuse_foreign(channel: &Channel, path: &str) -> Result<()> {

@@ -1,6 +1,7 @@
 //! The commands, one file each. A command returns what it has to say; errors end it before anything is published.
 
 pub mod add;
+pub mod bundle;
 pub mod config;
 mod difference;
 pub mod init;
