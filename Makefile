@@ -54,7 +54,7 @@ demo-update: build ## the story of an update in a minute, on a scratch root
 test-channel: setup-test build ## channels between Linnet and python-tuf
 	LINNET_KEYS=dist/bin/linnet-keys tests/channel/foreign
 
-test-fleet: setup-test build ## the agent follows settings from a signed channel, by nginx over TLS
+test-fleet: setup-test build ## the agent follows settings and plugins from a signed channel, by nginx over TLS
 	tests/fleet/run
 
 # The updater under test has kill points; the one in dist/bin has none, and the next `build` makes it anew without them.

@@ -29,7 +29,7 @@ pub use hook::{Hook, RefusedHook};
 pub use limits::{LimitMode, LimitValues, Limits, MemoryEvents, Usage};
 pub use losses::{Losses, LossesByKind};
 pub use output::{Canary, ProcessTable, Settings, Sink};
-pub use plugins::{Plugin, PluginLosses};
+pub use plugins::{Plugin, PluginChannel, PluginLosses, RefusedPlugin, Trial};
 pub use remote::{ChannelHealth, DocumentId, RefusedDocument, Remote};
 
 /// The version that this code writes and reads.

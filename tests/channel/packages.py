@@ -9,18 +9,25 @@ import tarfile
 
 def write(path, kind, version):
     program = f"#!/bin/sh\necho {kind} {version}\n".encode()
-    file = {"path": "bin/program", "mode": "0755", "bytes": len(program), "sha256": hashlib.sha256(program).hexdigest()}
+    files = [("bin/program", 0o755, program)]
+    if kind == "plugin":
+        plugin = {"schema_version": 1, "kind": "plugin", "name": "yara", "version": version, "protocol": 1,
+                  "arch": "x86_64", "executable": "bin/program", "events": [2004]}  # fmt: skip
+        files.append(("plugin.json", 0o644, json.dumps(plugin).encode()))
     manifest = {
         "schema_version": 1,
         "kind": kind,
         "version": version,
         "arch": "x86_64",
         "minimum_kernel": "5.10",
-        "files": [file],
+        "files": [
+            {"path": name, "mode": f"{mode:04o}", "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+            for name, mode, content in files
+        ],
     }
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w", format=tarfile.USTAR_FORMAT) as tar:
-        for name, mode, content in [("manifest.json", 0o644, json.dumps(manifest).encode()), ("bin/program", 0o755, program)]:
+        for name, mode, content in [("manifest.json", 0o644, json.dumps(manifest).encode()), *files]:
             entry = tarfile.TarInfo(name)
             entry.size, entry.mode = len(content), mode
             tar.addfile(entry, io.BytesIO(content))

@@ -40,11 +40,22 @@ pub struct Options {
     pub filter: bool,
 }
 
+/// One plugin that is to run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chosen {
+    /// Its settings.
+    pub settings: Value,
+    /// Where it lies below [`Options::directory`].
+    pub place: PathBuf,
+    /// The time that it has to run well, where it is on trial.
+    pub trial: Option<Duration>,
+}
+
 /// What the settings ask for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Wanted {
-    /// Plugins by name, with their settings.
-    pub enabled: BTreeMap<String, Value>,
+    /// Plugins by name.
+    pub enabled: BTreeMap<String, Chosen>,
     /// What they may.
     pub policy: Policy,
 }
@@ -136,7 +147,7 @@ struct Loop {
     deliver: Deliver,
     slots: Vec<Slot>,
     /// Wanted again while the old one is still on its way out.
-    next: BTreeMap<String, (Value, Policy)>,
+    next: BTreeMap<String, (Chosen, Policy)>,
     /// Of plugins that have ended.
     books: BTreeMap<String, Books>,
     buffer: Vec<u8>,
@@ -217,19 +228,19 @@ impl Loop {
         self.next.clear();
         for slot in &mut self.slots {
             match wanted.enabled.get(slot.name()) {
-                Some(settings) if *slot.policy() == wanted.policy => {
-                    slot.configure(settings.clone(), &self.options, now);
+                Some(chosen) if slot.can_become(chosen, &wanted.policy) => {
+                    slot.configure(chosen.clone(), &self.options, now);
                 }
-                Some(settings) => {
-                    self.next.insert(slot.name().to_owned(), (settings.clone(), wanted.policy.clone()));
+                Some(chosen) => {
+                    self.next.insert(slot.name().to_owned(), (chosen.clone(), wanted.policy.clone()));
                     slot.take(Input::Stop, &self.options, now);
                 }
                 None => slot.take(Input::Stop, &self.options, now),
             }
         }
-        for (name, settings) in wanted.enabled {
+        for (name, chosen) in wanted.enabled {
             if !self.slots.iter().any(|slot| slot.name() == name) {
-                self.next.insert(name, (settings, wanted.policy.clone()));
+                self.next.insert(name, (chosen, wanted.policy.clone()));
             }
         }
     }
@@ -254,9 +265,9 @@ impl Loop {
             .collect();
         let now = Instant::now();
         for name in free {
-            if let Some((settings, policy)) = self.next.remove(&name) {
+            if let Some((chosen, policy)) = self.next.remove(&name) {
                 let books = self.books.remove(&name).unwrap_or_default();
-                let mut slot = Slot::new(&name, settings, &policy, books, &self.options, now);
+                let mut slot = Slot::new(&name, chosen, &policy, books, &self.options, now);
                 slot.take(Input::Tick, &self.options, now);
                 self.slots.push(slot);
             }

@@ -1,4 +1,4 @@
-//! A plugin on the disk: `<directory>/<name>/plugin.json` and its program. Nothing is run that anybody but root could
+//! A plugin on the disk: a directory with `plugin.json` and its program, `<directory>/<name>` where it was installed by hand. Nothing is run that anybody but root could
 //! have put there or can change.
 
 use std::fs::{self, File};
@@ -63,16 +63,18 @@ pub struct Installed {
 }
 
 impl Installed {
-    /// Reads the plugin `name` below `directory`.
+    /// Reads the plugin `name` in `place` below `directory`.
     ///
     /// # Errors
     /// [`InstalledError`].
-    pub fn read(directory: &Path, name: &str) -> Result<Self, InstalledError> {
-        let own = directory.join(name);
-        for path in [directory, own.as_path()] {
-            check_owner(path, &stat(path)?)?;
+    pub fn read(directory: &Path, place: &Path, name: &str) -> Result<Self, InstalledError> {
+        check_owner(directory, &stat(directory)?)?;
+        let mut own = directory.to_owned();
+        for part in place {
+            own.push(part);
+            check_owner(&own, &stat(&own)?)?;
         }
-        let path = own.join("plugin.json");
+        let path = own.join(manifest::FILE_NAME);
         let wrap = |source| InstalledError::Read { path: path.clone(), source };
         let flags = (rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK).bits();
         let file = File::options().read(true).custom_flags(flags.cast_signed()).open(&path).map_err(wrap)?;

@@ -28,7 +28,7 @@ pub mod supervisor;
 
 pub use linnet_plugin_manifest::{manifest, policy};
 
-pub use host::{Options, PluginHost, Wanted};
+pub use host::{Chosen, Options, PluginHost, Wanted};
 pub use policy::Policy;
 pub use sandbox::{LaunchError, launch};
 pub use slot::{PluginEvent, Source};

@@ -7,19 +7,20 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use linnet_fleet::health::Trial;
 use linnet_limits::Beside;
 use rustix::process::Signal;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::child::{Running, in_words};
 use crate::event::Checked;
-use crate::host::Options;
+use crate::host::{Chosen, Options};
 use crate::policy::{Grant, Policy};
 use crate::protocol::{self, Invalid, Lines, Said};
 use crate::rate::{Bucket, Day};
 use crate::sandbox::{FirstLine, Report};
 use crate::state::State;
-use crate::supervisor::{Action, Input, Phase, Supervisor};
+use crate::supervisor::{Action, Input, Phase, Supervisor, Timing};
 
 pub(crate) use account::Books;
 
@@ -31,6 +32,10 @@ const MAX_INVALID: u64 = 100;
 /// Lines of its log that are passed on, in the long run and at once.
 const LOG_PER_SECOND: f64 = 0.2;
 const LOG_BURST: f64 = 30.0;
+/// Failures that end a trial: one may be the machine's fault.
+const TRIAL_FAILURES: usize = 3;
+/// The least time to get ready or to answer, on trial too: a machine may be busy.
+const LEAST_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Who made an event.
 #[derive(Debug, PartialEq, Eq)]
@@ -63,7 +68,7 @@ struct Run {
 /// A plugin that the settings enable.
 pub(crate) struct Slot {
     name: String,
-    settings: Value,
+    chosen: Chosen,
     policy: Policy,
     source: Arc<Source>,
     classes: Vec<u32>,
@@ -71,6 +76,8 @@ pub(crate) struct Slot {
     supervisor: Supervisor,
     since: Timestamp,
     phase_name: &'static str,
+    /// Since when it runs, and whether it has answered a ping since.
+    well: Option<(Instant, bool)>,
     run: Option<Run>,
     cgroup: Option<Beside>,
     limits_problems: Vec<String>,
@@ -88,10 +95,23 @@ pub(crate) struct Slot {
     held: std::collections::VecDeque<PluginEvent>,
 }
 
+/// The times of a plugin's life; on trial it is asked within the trial, and given up sooner.
+fn timing(options: &Options, chosen: &Chosen) -> Timing {
+    let timing = options.timing;
+    let Some(trial) = chosen.trial else { return timing };
+    Timing {
+        ready: timing.ready.min(trial.max(LEAST_PATIENCE)),
+        ping: timing.ping.min(trial / 2),
+        pong: timing.pong.min(trial.max(LEAST_PATIENCE)),
+        failures: timing.failures.min(TRIAL_FAILURES),
+        ..timing
+    }
+}
+
 impl Slot {
     pub(crate) fn new(
         name: &str,
-        settings: Value,
+        chosen: Chosen,
         policy: &Policy,
         books: Books,
         options: &Options,
@@ -99,14 +119,15 @@ impl Slot {
     ) -> Self {
         Self {
             name: name.to_owned(),
-            settings,
+            supervisor: Supervisor::new(timing(options, &chosen), now),
+            chosen,
             policy: policy.clone(),
             source: Arc::new(Source { name: name.to_owned(), version: String::new() }),
             classes: Vec::new(),
             granted: None,
-            supervisor: Supervisor::new(options.timing, now),
             since: Timestamp::now(),
             phase_name: "waiting",
+            well: None,
             run: None,
             cgroup: None,
             limits_problems: Vec::new(),
@@ -160,25 +181,29 @@ impl Slot {
         [self.supervisor.deadline(), self.state.due(now)].into_iter().flatten().min()
     }
 
+    /// Whether it can go on as this: another program or other rights need another process.
+    pub(crate) fn can_become(&self, chosen: &Chosen, policy: &Policy) -> bool {
+        self.policy == *policy && self.chosen.place == chosen.place
+    }
+
     /// New settings, told to it where it runs; one that was given up gets another chance.
-    pub(crate) fn configure(&mut self, settings: Value, options: &Options, now: Instant) {
-        if settings == self.settings {
+    pub(crate) fn configure(&mut self, chosen: Chosen, options: &Options, now: Instant) {
+        let before = std::mem::replace(&mut self.chosen, chosen);
+        if before.trial != self.chosen.trial {
+            self.supervisor.set_timing(timing(options, &self.chosen));
+        }
+        if before.settings == self.chosen.settings {
             return;
         }
-        self.settings = settings;
         if matches!(self.supervisor.phase(), Phase::Disabled { .. }) {
-            self.supervisor = Supervisor::new(options.timing, now);
+            self.supervisor = Supervisor::new(timing(options, &self.chosen), now);
         }
-        let line = json!({ "settings": self.settings }).to_string();
+        let line = json!({ "settings": self.chosen.settings }).to_string();
         if let Some(run) = &mut self.run
             && !run.process.say(line.as_bytes())
         {
             self.take(Input::Abuse("does not read its settings".to_owned()), options, now);
         }
-    }
-
-    pub(crate) fn policy(&self) -> &Policy {
-        &self.policy
     }
 
     /// Hands held events over as far as the agent takes them.
@@ -274,7 +299,15 @@ impl Slot {
         let bytes = line.map_or(0, <[u8]>::len) as u64;
         match line.and_then(|line| protocol::read(line, &self.classes, now_ms)) {
             Ok(Said::Ready) => self.take(Input::Ready, options, now),
-            Ok(Said::Pong(number)) => self.take(Input::Pong(number), options, now),
+            Ok(Said::Pong(number)) => {
+                self.take(Input::Pong(number), options, now);
+                // Only the answer that is awaited ends the wait for it.
+                if matches!(self.supervisor.phase(), Phase::Running { asked: None, .. })
+                    && let Some((_, has_answered)) = &mut self.well
+                {
+                    *has_answered = true;
+                }
+            }
             Ok(Said::State(value)) => self.state.set(value),
             Ok(Said::Log(level, message)) => self.log(level, &message, now),
             Ok(Said::Event(event)) => {
@@ -386,12 +419,23 @@ impl Slot {
             return;
         }
         self.phase_name = name;
+        self.well = (name == "running").then(|| (Instant::now(), false));
         self.since = Timestamp::now();
         match (name, self.reason()) {
             ("disabled" | "refused", Some(reason)) => log::error!("plugin {} is {name}: {reason}", self.name),
             (_, Some(reason)) => log::warn!("plugin {} is {name}: {reason}", self.name),
             _ => log::info!("plugin {} is {name}", self.name),
         }
+    }
+
+    /// How its trial stands, where it is on one.
+    fn trial(&self) -> Option<Trial> {
+        let time = self.chosen.trial?;
+        Some(match (self.supervisor.phase(), self.well) {
+            (Phase::Disabled { .. }, _) => Trial::Failed,
+            (_, Some((since, true))) if since.elapsed() >= time => Trial::Passed,
+            _ => Trial::UnderWay,
+        })
     }
 
     /// Why it is in its phase, where there is a reason.

@@ -150,6 +150,11 @@ impl Supervisor {
         Self { timing, phase, failures: VecDeque::new(), pings: 0, ending: false }
     }
 
+    /// Other times from the next step on.
+    pub fn set_timing(&mut self, timing: Timing) {
+        self.timing = timing;
+    }
+
     /// Where it is.
     #[must_use]
     pub fn phase(&self) -> &Phase {

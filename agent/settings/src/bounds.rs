@@ -81,12 +81,18 @@ fn check_plugins(plugins: &Plugins) -> Result<(), (&'static str, String)> {
             return Err((key, "give an absolute path".to_owned()));
         }
     }
-    if plugins.enabled.len() > MAX_PLUGINS {
+    if plugins.enabled.values().flatten().count() > MAX_PLUGINS {
         return Err(("plugins.enabled", format!("at most {MAX_PLUGINS} plugins run at once")));
     }
     if let Some(name) = plugins.enabled.keys().find(|name| !is_name(name)) {
         let message = format!("{name:?} is no plugin's name: lower-case letters, digits, dashes");
         return Err(("plugins.enabled", message));
+    }
+    if !(1..=86_400).contains(&plugins.trial_s) {
+        return Err(("plugins.trial_s", format!("{} is outside 1 to 86400", plugins.trial_s)));
+    }
+    if plugins.disk_reserve_bytes > 1 << 50 {
+        return Err(("plugins.disk_reserve_bytes", "more than any disk has".to_owned()));
     }
     plugins.policy.check()
 }

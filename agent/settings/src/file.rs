@@ -130,7 +130,7 @@ mod tests {
     fn plugins_are_checked_like_everything_else() {
         let json = r#"{"plugins": {"enabled": {"inventory": {"settings": {"interval_s": 60}}}}}"#;
         let settings = parse(Path::new("x"), json.as_bytes()).unwrap();
-        assert_eq!(settings.plugins.enabled["inventory"].settings["interval_s"], 60);
+        assert_eq!(settings.plugins.enabled["inventory"].as_ref().unwrap().settings["interval_s"], 60);
         for (json, message) in [
             (r#"{"plugins": {"enabled": {"../x": {}}}}"#, "plugins.enabled: \"../x\" is no plugin's name"),
             (

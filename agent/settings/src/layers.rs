@@ -30,6 +30,7 @@ pub const LOCAL_ONLY: &[&str] = &[
     "plugins.directory",
     "plugins.state_directory",
     "plugins.policy",
+    "plugins.disk_reserve_bytes",
 ];
 
 /// Keys of which the host's own value, or else the default, is the most that the fleet can give.

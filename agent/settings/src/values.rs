@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
+use linnet_keys::release::Version;
 use linnet_plugin_manifest::policy::Policy;
 use serde::{Deserialize, Serialize};
 
@@ -155,12 +156,16 @@ section! {
 section! {
     /// Plugins: programs of their own that find out what the sensor's hooks do not.
     Plugins {
-        /// Where they are installed, each in a directory of its name.
+        /// Where they are installed, each in a directory of its name; those of the channel in `.channel`.
         directory: PathBuf = PathBuf::from("/opt/linnet/plugins"),
         /// Where what they remember is kept.
         state_directory: PathBuf = PathBuf::from("/var/lib/linnet/plugins"),
-        /// Those that run, by name.
-        enabled: BTreeMap<String, EnabledPlugin> = BTreeMap::new(),
+        /// Those that run, by name; `null` keeps one from running that another layer enables.
+        enabled: BTreeMap<String, Option<EnabledPlugin>> = BTreeMap::new(),
+        /// How long a version from the channel has to run well until it counts as good.
+        trial_s: u32 = 60,
+        /// Bytes that stay free on the disk when one is fetched.
+        disk_reserve_bytes: u64 = 100 * MIB,
         /// What they may do and use on this host at most.
         policy: Policy = Policy::default(),
     }
@@ -169,6 +174,8 @@ section! {
 section! {
     /// A plugin that runs.
     EnabledPlugin {
+        /// The version to take from the channel; the newest one where it is `null`.
+        version: Option<Version> = None,
         /// Its settings, which it checks itself; `interval_s` and `cpu_permille` are known to all.
         settings: serde_json::Map<String, serde_json::Value> = serde_json::Map::new(),
     }

@@ -4,7 +4,7 @@ use std::{fmt::Write, path::Path};
 
 use jiff::Timestamp;
 use linnet_fleet::{
-    health::{Health, HealthError, Losses, Plugin, Remote, State},
+    health::{Health, HealthError, Losses, Plugin, PluginChannel, Remote, State, Trial},
     lock,
 };
 use linnet_settings::Settings;
@@ -142,6 +142,9 @@ fn describe_fleet(remote: &Remote, out: &mut String) {
     if let Some(error) = &channel.last_error {
         let _ = writeln!(out, "           {} failures in a row: {error}", channel.failures);
     }
+    if let Some(error) = &channel.plugins_error {
+        let _ = writeln!(out, "           plugins: {error}");
+    }
 }
 
 fn describe_hooks(health: &Health, out: &mut String) {
@@ -183,7 +186,19 @@ fn describe_limits(health: &Health, out: &mut String) {
 
 fn describe_plugin(plugin: &Plugin, out: &mut String) {
     let reason = plugin.reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
-    let _ = writeln!(out, "plugin   {} {}: {}{reason}", plugin.name, plugin.version, plugin.state);
+    let version = if plugin.version.is_empty() { String::new() } else { format!(" {}", plugin.version) };
+    let trial = if plugin.trial == Some(Trial::UnderWay) { ", on trial" } else { "" };
+    let from = match &plugin.channel {
+        Some(_) if !plugin.version.is_empty() => ", from the channel",
+        _ => "",
+    };
+    let _ = writeln!(out, "plugin   {}{version}: {}{trial}{from}{reason}", plugin.name, plugin.state);
+    if let Some(channel) = &plugin.channel {
+        describe_plugin_channel(plugin, channel, out);
+    }
+    if plugin.version.is_empty() {
+        return;
+    }
     let losses = &plugin.losses;
     let mut line = format!("received {}, delivered {}", losses.received, losses.delivered);
     for (what, count) in
@@ -216,6 +231,22 @@ fn describe_plugin(plugin: &Plugin, out: &mut String) {
     }
     for problem in &plugin.problems {
         let _ = writeln!(out, "           ! {problem}");
+    }
+}
+
+/// What is to run in its place, and what is not tried again.
+fn describe_plugin_channel(plugin: &Plugin, channel: &PluginChannel, out: &mut String) {
+    let wanted = channel.wanted.as_ref().filter(|wanted| **wanted != plugin.version);
+    // What an absent one waits for is the reason of its state.
+    let note = channel.note.as_ref().filter(|note| Some(*note) != plugin.reason.as_ref());
+    match (wanted, note) {
+        (Some(wanted), Some(note)) => drop(writeln!(out, "           wanted {wanted}: {note}")),
+        (None, Some(note)) => drop(writeln!(out, "           {note}")),
+        (Some(wanted), None) if plugin.reason.is_none() => drop(writeln!(out, "           wanted {wanted}")),
+        _ => {}
+    }
+    for refused in &channel.refused {
+        let _ = writeln!(out, "           refused {} at {}: {}", refused.version, refused.at, refused.why);
     }
 }
 

@@ -5,6 +5,7 @@
 //! document and tried again later, more and more rarely; the sensor and its settings stay as they are.
 
 use std::{
+    collections::BTreeSet,
     io,
     path::PathBuf,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
@@ -17,6 +18,8 @@ use linnet_fleet::{
     health::ChannelHealth,
     rollout::MAX_DOCUMENT_BYTES,
 };
+use linnet_keys::release::revoked;
+use linnet_plugin_store::{Desk, Heard};
 use smol::channel::{Receiver, Sender};
 
 /// The fleet's document in the channel.
@@ -55,7 +58,12 @@ impl Poller {
     ///
     /// # Errors
     /// When the thread can't be started.
-    pub fn start(enrolment: Enrolment, directory: PathBuf, interval: Duration) -> io::Result<Self> {
+    pub fn start(
+        enrolment: Enrolment,
+        directory: PathBuf,
+        interval: Duration,
+        desk: Desk,
+    ) -> io::Result<Self> {
         let health = ChannelHealth { url: enrolment.channel.url.clone(), ..ChannelHealth::default() };
         let state = Mutex::new(State { health, interval, stopping: false });
         let shared = Arc::new(Shared { state, changed: Condvar::new() });
@@ -65,8 +73,18 @@ impl Poller {
         let stale = documents.clone();
         std::thread::Builder::new().name("linnet-channel".to_owned()).stack_size(512 * 1024).spawn(
             move || {
-                Asker { enrolment, directory, shared: theirs, sender, stale, channel: None, sent: None }
-                    .run();
+                Asker {
+                    enrolment,
+                    directory,
+                    shared: theirs,
+                    sender,
+                    stale,
+                    channel: None,
+                    sent: None,
+                    desk,
+                    told: None,
+                }
+                .run();
             },
         )?;
         Ok(Self { documents, shared })
@@ -111,6 +129,9 @@ struct Asker {
     channel: Option<Channel>,
     /// What the loop has got already.
     sent: Option<Vec<u8>>,
+    desk: Desk,
+    /// The plugins whose offers were told, since something was published.
+    told: Option<BTreeSet<String>>,
 }
 
 impl Asker {
@@ -137,6 +158,7 @@ impl Asker {
                 Err(error) => {
                     // The next try begins with what is on disk.
                     self.channel = None;
+                    self.told = None;
                     let wait = backoff.after_failure(error.retry_after(), dice()).max(interval / 2);
                     let mut state = self.shared.lock();
                     if state.health.failures == 0 {
@@ -181,9 +203,25 @@ impl Asker {
         for discarded in &refresh.discarded {
             log::warn!("channel: {discarded}");
         }
-        if !refresh.updated && self.sent.is_some() {
-            return Ok(());
+        if refresh.updated {
+            self.told = None;
         }
+        if refresh.updated || self.sent.is_none() {
+            self.pass_document_on(now)?;
+        }
+        // Settings must not wait for plugins: a role of theirs that expired is told, and nothing else.
+        let error = self.tell_of_plugins(now).err().map(|error| error.to_string());
+        let mut state = self.shared.lock();
+        if let Some(error) = error.as_ref().filter(|error| state.health.plugins_error.as_ref() != Some(error))
+        {
+            log::warn!("channel: plugins: {error}; those that are here stay as they are");
+        }
+        state.health.plugins_error = error;
+        Ok(())
+    }
+
+    fn pass_document_on(&mut self, now: Timestamp) -> Result<(), ChannelError> {
+        let Some(channel) = &mut self.channel else { return Ok(()) };
         let target = match channel.target(DOCUMENT, now) {
             // A channel without settings is none of the sensor's business.
             Err(ChannelError::NoTarget { .. }) => return Ok(()),
@@ -197,6 +235,26 @@ impl Asker {
                 self.sent = Some(bytes);
             }
         }
+        Ok(())
+    }
+}
+
+impl Asker {
+    /// What the channel offers of the plugins that are wanted from it; nothing is asked where none is.
+    fn tell_of_plugins(&mut self, now: Timestamp) -> Result<(), ChannelError> {
+        let asked = self.desk.asked();
+        let Some(channel) = self.channel.as_mut().filter(|_| self.told.as_ref() != Some(&asked)) else {
+            return Ok(());
+        };
+        let mut heard = Heard::default();
+        for name in &asked {
+            let offers = channel.plugin_offers(name, std::env::consts::ARCH, now)?;
+            heard.offers.insert(name.clone(), offers);
+        }
+        heard.revoked =
+            channel.trusted().targets("targets").map(|targets| revoked(targets)).unwrap_or_default();
+        self.desk.hear(heard);
+        self.told = Some(asked);
         Ok(())
     }
 }

@@ -26,6 +26,7 @@ const LIVE: &[&str] = &[
     "limits.pids_max",
     "plugins.enabled",
     "plugins.policy",
+    "plugins.trial_s",
 ];
 /// Above this share of a new memory limit, in percent, the limit waits for a restart: set now, it would kill.
 const FULL_PERCENT: u64 = 75;
@@ -94,6 +95,7 @@ impl Sensor {
         next.runtime_dir = self.settings.runtime_dir.clone();
         next.plugins.directory = self.settings.plugins.directory.clone();
         next.plugins.state_directory = self.settings.plugins.state_directory.clone();
+        next.plugins.disk_reserve_bytes = self.settings.plugins.disk_reserve_bytes;
         if next.plugins != self.settings.plugins
             && let Err(error) = self.parts.plugins.configure(&next.plugins)
         {

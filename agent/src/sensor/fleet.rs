@@ -9,6 +9,7 @@ use linnet_fleet::{
     host::Host,
     rollout::HostTraits,
 };
+use linnet_plugin_store::{Desk, Source};
 use linnet_settings::{
     Loaded,
     layers::{Effective, LayerError},
@@ -39,6 +40,8 @@ pub enum FleetError {
 pub struct FleetSide {
     follower: Follower,
     poller: Poller,
+    /// Where plugins come from.
+    pub source: Source,
     /// When what is followed came into force.
     followed_at: Instant,
     looked_at: Instant,
@@ -46,21 +49,22 @@ pub struct FleetSide {
 
 impl FleetSide {
     /// Takes up what the fleet wants of this host, if it was enrolled: `loaded` has the settings in force afterwards.
-    /// To be called with the agent's lock held.
+    /// To be called with the agent's lock held. What the channel has of plugins is told at the desk.
     ///
     /// # Errors
     /// [`FleetError`]; never because of a document of the fleet's.
-    pub fn open(loaded: &mut Loaded, host: &Host) -> Result<Option<Self>, FleetError> {
+    pub fn open(loaded: &mut Loaded, host: &Host, desk: Desk) -> Result<Option<Self>, FleetError> {
         let place = loaded.settings.fleet.clone();
         let Some(enrolment) = Enrolment::read(&place.enrolment)? else { return Ok(None) };
         let mut follower =
             Follower::open(&place.state_dir, traits(host, &enrolment), loaded, Timestamp::now());
         loaded.settings = follower.effective(Timestamp::now())?.settings;
         let interval = Duration::from_secs(u64::from(loaded.settings.fleet.poll_s));
-        let poller = Poller::start(enrolment, place.state_dir.join("channel"), interval)
-            .map_err(FleetError::Thread)?;
+        let metadata = place.state_dir.join("channel");
+        let source = Source { channel: enrolment.channel.clone(), metadata: metadata.clone() };
+        let poller = Poller::start(enrolment, metadata, interval, desk).map_err(FleetError::Thread)?;
         let now = Instant::now();
-        Ok(Some(Self { follower, poller, followed_at: now, looked_at: now }))
+        Ok(Some(Self { follower, poller, source, followed_at: now, looked_at: now }))
     }
 
     /// The next document from the channel.

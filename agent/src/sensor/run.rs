@@ -18,7 +18,6 @@ use linnet_fleet::{
 };
 use linnet_limits::Applied;
 use linnet_ocsf::class::LifecycleActivity;
-use linnet_plugin_host::PluginEvent;
 use linnet_settings::{Loaded, Settings};
 use serde_json::json;
 use smol::{Timer, channel::Receiver, future::FutureExt, stream::StreamExt};
@@ -27,7 +26,7 @@ use super::{
     fleet::FleetSide,
     ledger::missing_total,
     pipeline::Pipeline,
-    plugins::{Plugins, with_sinks},
+    plugins::{News, Plugins, with_sinks},
     reload::Reloaded,
     report::{self, Reported},
 };
@@ -102,7 +101,7 @@ pub struct Sensor {
 /// What ended a wait.
 enum Woken {
     Ring,
-    Plugin(PluginEvent),
+    Plugin(News),
     File(Done),
     Time,
     Fleet(Vec<u8>),
@@ -164,7 +163,12 @@ impl Sensor {
                 Woken::Signal(Some(Signal::Hup)) => self.reload(),
                 Woken::Signal(Some(_)) => break,
                 Woken::File(done) => self.parts.pipeline.file_done(done),
-                Woken::Plugin(event) => self.parts.pipeline.plugin_event(&event),
+                Woken::Plugin(News::Event(event)) => self.parts.pipeline.plugin_event(&event),
+                Woken::Plugin(News::Picked) => {
+                    if let Err(error) = self.parts.plugins.follow() {
+                        log::error!("thread of the plugins: {error}");
+                    }
+                }
                 Woken::Fleet(document) => self.received(&document),
                 Woken::Signal(None) | Woken::Ring | Woken::Time => {}
             }
@@ -310,6 +314,7 @@ impl Sensor {
         self.parts.pipeline.table().sweep(SWEEP, seed::is_alive);
         self.parts.pipeline.table().drop_ended_before(clock::boot_ns().saturating_sub(2_000_000_000));
         self.tend_fleet(now);
+        self.parts.plugins.tend();
         let losses = self.losses();
         self.report_loss(&losses);
         if now >= self.report_at {

@@ -13,6 +13,7 @@ use linnet_fleet::{
     lock::{Lock, LockError},
 };
 use linnet_limits::{Applied, LimitsError, Wanted};
+use linnet_plugin_store::Desk;
 use linnet_settings::{Hexadecimal, Loaded, Settings};
 use sha2::{Digest, Sha256};
 
@@ -104,7 +105,8 @@ pub fn start(mut loaded: Loaded, extra: Extra) -> Result<Sensor, StartError> {
     }
     let lock = Lock::acquire(&loaded.settings.lock_path())?;
     let host = Host::read();
-    let fleet = if extra.follow_fleet { FleetSide::open(&mut loaded, &host)? } else { None };
+    let desk = Desk::default();
+    let fleet = if extra.follow_fleet { FleetSide::open(&mut loaded, &host, desk.clone())? } else { None };
     let settings = &loaded.settings;
     // The cgroup comes first: what is made in it is charged to it, the ring above all.
     let limits = enter_limits(settings)?;
@@ -137,7 +139,8 @@ pub fn start(mut loaded: Loaded, extra: Extra) -> Result<Sensor, StartError> {
         own_mnt_ns: own_mnt_ns(),
         lot: ParkingLot::new(wait),
     });
-    let plugins = Plugins::start(&settings.plugins, cgroup_name(&settings.runtime_dir))
+    let source = fleet.as_ref().map(|fleet| fleet.source.clone());
+    let plugins = Plugins::start(&settings.plugins, cgroup_name(&settings.runtime_dir), source, desk)
         .map_err(|source| StartError::Resources { what: "thread of the plugins", source })?;
     let writer = Writer::start(sinks)
         .map_err(|source| StartError::Resources { what: "thread of the sinks", source })?;

@@ -4,6 +4,7 @@
 //! or nothing known counts as received, and then leaves by exactly one of these doors.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -18,7 +19,17 @@ pub struct Plugin {
     pub name: String,
     /// Its version, where its manifest could be read.
     pub version: String,
-    /// `starting`, `running`, `waiting` (for its next start), `disabled`, `refused`, `stopping` or `stopped`.
+    /// Where it lies below the directory of plugins: its name where it is installed here, below `.channel` where it came
+    /// from the channel.
+    pub place: PathBuf,
+    /// How its trial stands, where it is on one: a version from the channel has to run well for a while.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trial: Option<Trial>,
+    /// What the channel has to do with it, where it is not installed here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub channel: Option<PluginChannel>,
+    /// `starting`, `running`, `waiting` (for its next start), `disabled`, `refused`, `stopping`, `stopped`, or `absent` while
+    /// there is nothing to run.
     pub state: String,
     /// Why it does not run, with what to do about it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -49,6 +60,53 @@ pub struct Plugin {
     pub log_lines: u64,
     /// Left out.
     pub log_lines_dropped: u64,
+}
+
+/// A trial of a version from the channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Trial {
+    /// It has not run well for long enough yet.
+    UnderWay,
+    /// It has.
+    Passed,
+    /// It was given up.
+    Failed,
+}
+
+/// What the channel has to do with a plugin.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PluginChannel {
+    /// The version that is to run; none while the channel has not said, or has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wanted: Option<String>,
+    /// Why that one does not run, or what else is to be known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// Versions that are not tried again, the last one last.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub refused: Vec<RefusedPlugin>,
+    /// Fetched since the agent's start.
+    pub fetched: u64,
+    /// Attempts to fetch that went wrong.
+    pub fetch_failures: u64,
+    /// Trials that failed.
+    pub rollbacks: u64,
+}
+
+/// A version that is not tried again here.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RefusedPlugin {
+    /// The version.
+    pub version: String,
+    /// SHA-256 of its package.
+    pub sha256: String,
+    /// Why.
+    pub why: String,
+    /// When.
+    pub at: Timestamp,
 }
 
 /// The events of one plugin, counted since the agent's start.

@@ -63,4 +63,7 @@ pub struct ChannelHealth {
     /// Why the last one did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_error: Option<String>,
+    /// Why the last one could not tell which plugins there are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plugins_error: Option<String>,
 }

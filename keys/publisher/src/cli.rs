@@ -74,11 +74,11 @@ pub enum Command {
     },
     /// Publish a plugin.
     AddPlugin {
-        /// The package (.tar.gz).
+        /// Its directory, with `plugin.json` and its program, or a package of one (.tar.gz).
         package: PathBuf,
-        /// Its name, as settings speak of it.
+        /// Its name, to be sure: it must be the one in its `plugin.json`.
         #[arg(long)]
-        name: String,
+        name: Option<String>,
         /// What is new, in a sentence.
         #[arg(long, default_value = "")]
         notes: String,

@@ -15,6 +15,7 @@ mod host;
 mod key_store;
 mod package;
 mod passphrase;
+mod plugin_package;
 mod publish;
 
 use std::io::Write;
@@ -52,7 +53,9 @@ fn run(Cli { places, command }: Cli) -> Result<String> {
         Command::AddRelease { package, security_floor, notes } => {
             command::add::release(&context, &package, security_floor, notes)
         }
-        Command::AddPlugin { package, name, notes } => command::add::plugin(&context, &package, &name, notes),
+        Command::AddPlugin { package, name, notes } => {
+            command::add::plugin(&context, &package, name.as_deref(), notes)
+        }
         Command::PublishConfig { file, unchecked, hosts, dry_run } => {
             let how = command::config::How { unchecked, hosts: hosts.as_deref(), dry_run };
             command::config::run(&context, &file, how)

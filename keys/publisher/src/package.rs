@@ -23,8 +23,8 @@ pub struct Facts {
     pub unpacked_bytes: u64,
 }
 
-/// Reads the package at `path`, which must be of this kind.
-pub fn read(path: &Path, kind: &str) -> Result<Facts> {
+/// Reads the package at `path`, which must be of this kind; `look` sees its unpacked tree.
+pub fn read<T>(path: &Path, kind: &str, look: impl FnOnce(&Path) -> Result<T>) -> Result<(Facts, T)> {
     let file = File::open(path).with_context(|| format!("open {path:?}"))?;
     let mut hash = Sha256::new();
     let bytes = io::copy(&mut &file, &mut hash).with_context(|| format!("read {path:?}"))?;
@@ -41,12 +41,13 @@ pub fn read(path: &Path, kind: &str) -> Result<Facts> {
     if head.arch.is_empty() || !head.arch.chars().all(plain) {
         bail!("{path:?}: {:?} is no architecture as `uname -m` has it", head.arch);
     }
-    Ok(Facts {
+    let facts = Facts {
         path: path.to_owned(),
         digest,
         version: head.version,
         arch: head.arch.clone(),
         minimum_kernel: head.minimum_kernel,
         unpacked_bytes: manifest.unpacked_bytes(),
-    })
+    };
+    Ok((facts, look(tree.path())?))
 }

@@ -77,6 +77,11 @@ impl Trusted {
         Ok(Search::Absent)
     }
 
+    /// Every path that an accepted document lists. Whether a role may speak for one is for [`Trusted::find`] to say.
+    pub fn listed(&self) -> impl Iterator<Item = &str> {
+        self.targets.values().flat_map(|(_, targets)| targets.0.targets.keys().map(String::as_str))
+    }
+
     /// The target of this path, as far as it can be told without fetching.
     #[must_use]
     pub fn target(&self, path: &str) -> Option<VerifiedTarget> {

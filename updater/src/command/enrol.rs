@@ -183,6 +183,8 @@ mod tests {
 
     #[test]
     fn an_enrolment_needs_a_root_or_its_digest() {
-        assert!(Arguments::try_parse_from(["linnet-updater", "enrol", "--url", "https://x.example/"]).is_err());
+        assert!(
+            Arguments::try_parse_from(["linnet-updater", "enrol", "--url", "https://x.example/"]).is_err()
+        );
     }
 }

@@ -12,6 +12,8 @@ pub const SCHEMA_VERSION: u32 = 1;
 pub const PROTOCOL: u32 = 1;
 /// Longest manifest.
 pub const MAX_BYTES: usize = 64 * 1024;
+/// Its name in the plugin's directory.
+pub const FILE_NAME: &str = "plugin.json";
 const MIB: u64 = 1 << 20;
 
 /// Why a manifest is refused.
@@ -137,6 +139,14 @@ impl Manifest {
     /// # Errors
     /// [`ManifestError`], with the key's path.
     pub fn parse(bytes: &[u8]) -> Result<Self, ManifestError> {
+        Self::parse_for(bytes, std::env::consts::ARCH)
+    }
+
+    /// As [`Manifest::parse`], for a host of this architecture.
+    ///
+    /// # Errors
+    /// As [`Manifest::parse`].
+    pub fn parse_for(bytes: &[u8], arch: &str) -> Result<Self, ManifestError> {
         let mut json = serde_json::Deserializer::from_slice(bytes);
         let manifest: Self = serde_path_to_error::deserialize(&mut json).map_err(|error| {
             let key = error.path().to_string();
@@ -146,18 +156,18 @@ impl Manifest {
             key: "end of file".to_owned(),
             message: error.to_string(),
         })?;
-        manifest.check().map_err(|(key, message)| ManifestError::Value { key, message })?;
+        manifest.check(arch).map_err(|(key, message)| ManifestError::Value { key, message })?;
         Ok(manifest)
     }
 
-    fn check(&self) -> Result<(), (&'static str, String)> {
+    fn check(&self, arch: &str) -> Result<(), (&'static str, String)> {
         let equal = |key, found: &str, wanted: &str| {
             if found == wanted { Ok(()) } else { Err((key, format!("{found:?} is not {wanted:?}"))) }
         };
         equal("schema_version", &self.schema_version.to_string(), &SCHEMA_VERSION.to_string())?;
         equal("kind", &self.kind, "plugin")?;
         equal("protocol", &self.protocol.to_string(), &PROTOCOL.to_string())?;
-        equal("arch", &self.arch, std::env::consts::ARCH)?;
+        equal("arch", &self.arch, arch)?;
         if !is_name(&self.name) {
             let message = "give up to 32 lower-case letters, digits and dashes, a letter first";
             return Err(("name", message.to_owned()));

@@ -24,6 +24,8 @@ pub struct Policy {
     pub bytes_per_day: u64,
     /// Do not start a plugin whose cgroup limits are not enforced.
     pub require_limits: bool,
+    /// Whether plugins may come from the channel; otherwise only those run that are installed here.
+    pub from_channel: bool,
 }
 
 impl Default for Policy {
@@ -38,6 +40,7 @@ impl Default for Policy {
             events_per_second: 100,
             bytes_per_day: 256 * MIB,
             require_limits: false,
+            from_channel: true,
         }
     }
 }

@@ -39,6 +39,9 @@ impl Slot {
         health::Plugin {
             name: self.name.clone(),
             version: self.source.version.clone(),
+            place: self.chosen.place.clone(),
+            trial: self.trial(),
+            channel: None,
             state: self.phase_name.to_owned(),
             reason: self.reason(),
             pid: self.run.as_ref().map(|run| run.process.pid()),

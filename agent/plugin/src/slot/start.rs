@@ -22,7 +22,8 @@ use crate::state;
 impl Slot {
     pub(super) fn start(&mut self, options: &Options, now: Instant) -> Result<(), String> {
         self.refused = true;
-        let installed = Installed::read(&options.directory, &self.name).map_err(|error| error.to_string())?;
+        let installed = Installed::read(&options.directory, &self.chosen.place, &self.name)
+            .map_err(|error| error.to_string())?;
         let grant = self.policy.grant(&installed.manifest);
         let manifest = installed.manifest;
         self.source = Arc::new(Source { name: self.name.clone(), version: manifest.version.clone() });
@@ -50,7 +51,7 @@ impl Slot {
         let first = json!({
             "protocol": PROTOCOL,
             "plugin": self.name,
-            "settings": self.settings,
+            "settings": self.chosen.settings,
             "state": self.state.value(),
             "limits": {
                 "events_per_second": grant.limits.events_per_second,

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use linnet_fleet::health::Plugin;
 use linnet_plugin_host::manifest::Capability;
 use linnet_plugin_host::supervisor::Timing;
-use linnet_plugin_host::{Options, PluginEvent, PluginHost, Policy, Wanted};
+use linnet_plugin_host::{Chosen, Options, PluginEvent, PluginHost, Policy, Wanted};
 use serde_json::{Value, json};
 
 /// Everything happens within this time, on a loaded machine too.
@@ -81,7 +81,8 @@ impl Stage {
     }
 
     fn wanted(&self, settings: &Value) -> Wanted {
-        let enabled = BTreeMap::from([(NAME.to_owned(), settings.clone())]);
+        let chosen = Chosen { settings: settings.clone(), place: PathBuf::from(NAME), trial: None };
+        let enabled = BTreeMap::from([(NAME.to_owned(), chosen)]);
         Wanted { enabled, policy: self.policy.clone() }
     }
 

@@ -5,11 +5,12 @@ use std::path::Path;
 use anyhow::{Result, bail};
 use linnet_keys::metadata::{Hashes, TargetFile, Targets};
 use linnet_keys::release::{Package, Plugin, Release, Version, is_revoked};
+use linnet_plugin_manifest::manifest::FILE_NAME;
 use serde_json::Map;
 
 use super::Context;
 use crate::package::{self, Facts};
-use crate::{draft, effect};
+use crate::{draft, effect, plugin_package};
 
 /// Publishes a release.
 pub fn release(
@@ -18,7 +19,7 @@ pub fn release(
     security_floor: Option<Version>,
     notes: String,
 ) -> Result<String> {
-    let facts = package::read(path, "release")?;
+    let facts = package::read(path, "release", |_| Ok(()))?.0;
     let (channel, _lock) = context.open()?;
     let newest = releases(channel.targets("targets")?).into_iter().max_by_key(|release| release.version);
     let security_floor = match (security_floor, newest) {
@@ -45,23 +46,33 @@ pub fn release(
     add(context, &channel, "targets", "release", &name, &facts, &package, &done)
 }
 
-/// Publishes a plugin.
-pub fn plugin(context: &Context, path: &Path, name: &str, notes: String) -> Result<String> {
-    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    if name.is_empty() || name.len() > 64 || !name.chars().all(plain) {
-        bail!("{name:?} is not a plugin's name: lower-case letters, digits and `-`, at most 64");
+/// Publishes a plugin: a package, or the directory of one (`plugin.json` and its program), which is packed first.
+pub fn plugin(context: &Context, path: &Path, name: Option<&str>, notes: String) -> Result<String> {
+    let packed;
+    let path = if path.is_dir() {
+        packed = plugin_package::pack(path)?;
+        packed.path()
+    } else {
+        path
+    };
+    let (facts, manifest) = plugin_package::read(path)?;
+    if let Some(name) = name.filter(|name| *name != manifest.name) {
+        bail!("its {} names it {:?}, not {name:?}", FILE_NAME, manifest.name);
     }
-    let facts = package::read(path, "plugin")?;
+    let name = manifest.name;
     let (channel, _lock) = context.open()?;
     let file = format!("{name}-{}-{}.tar.gz", facts.version, facts.arch);
     let package = Package::Plugin(Plugin {
-        name: name.to_owned(),
+        name: name.clone(),
         version: facts.version,
         arch: facts.arch.clone(),
         unpacked_bytes: facts.unpacked_bytes,
         notes,
     });
-    let done = format!("plugin {name} {} for {} is genuine now", facts.version, facts.arch);
+    let done = format!(
+        "plugin {name} {} for {} is genuine now; hosts whose settings enable it and name no version take it",
+        facts.version, facts.arch
+    );
     add(context, &channel, "plugins", "plugin", &file, &facts, &package, &done)
 }
 

@@ -1,13 +1,13 @@
 //! `publish-config`: what the fleet does.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
 use linnet_fleet::rollout::FleetDocument;
 use linnet_keys::Sha256Digest;
 use linnet_keys::metadata::{Hashes, TargetFile};
-use linnet_keys::release;
+use linnet_keys::release::{self, Package, Version};
 use serde_json::{Map, Value};
 
 use super::Context;
@@ -70,11 +70,15 @@ pub fn run(context: &Context, file: &Path, how: How<'_>) -> Result<String> {
     for path in offered(&document) {
         refuse_foreign(&channel, &path).with_context(|| format!("{file:?}: update.release"))?;
     }
+    let missing = if unchecked { BTreeSet::new() } else { refuse_foreign_plugins(&channel, &document)? };
     let nothing = Value::Null;
     let changes = difference(former.as_ref().map_or(&nothing, |(former, _)| former), &document);
     let told: String = changes
         .iter()
         .map(|change| format!("\n  {change}"))
+        .chain(missing.iter().map(|name| {
+            format!("\n  plugin {name} is not in this channel: only hosts that have it installed run it")
+        }))
         .chain(touched.iter().map(|line| format!("\n{line}")))
         .collect();
     if dry_run {
@@ -124,6 +128,43 @@ pub fn given(part: &Value) -> BTreeSet<String> {
         }
         _ => BTreeSet::new(),
     }
+}
+
+/// A plugin of a version that this channel has not got, or has revoked, would be waited for for ever. The names of those
+/// that settings enable without a version, and that are not here, come back.
+fn refuse_foreign_plugins(channel: &Channel, document: &Value) -> Result<BTreeSet<String>> {
+    let top = channel.targets("targets")?;
+    let mut here: BTreeMap<String, BTreeSet<Version>> = BTreeMap::new();
+    for file in channel.targets("plugins")?.targets.values() {
+        let is_revoked = file.hashes.get_sha256().is_none_or(|digest| release::is_revoked(top, &digest));
+        if let (false, Ok(Package::Plugin(plugin))) = (is_revoked, Package::from_custom(&file.custom)) {
+            here.entry(plugin.name).or_default().insert(plugin.version);
+        }
+    }
+    let mut missing = BTreeSet::new();
+    let overrides = document.get("overrides").and_then(Value::as_array).into_iter().flatten();
+    for part in [document].into_iter().chain(overrides.filter_map(|one| one.get("patch"))) {
+        let sections = [part.get("plugins"), part.pointer("/agent/plugins/enabled")];
+        for (name, plugin) in sections.into_iter().flatten().filter_map(Value::as_object).flatten() {
+            let versions = here.get(name);
+            match plugin.get("version").and_then(Value::as_str) {
+                Some(wanted)
+                    if versions.is_none_or(|here| here.iter().all(|one| one.to_string() != wanted)) =>
+                {
+                    let known = versions.into_iter().flatten().map(ToString::to_string).collect::<Vec<_>>();
+                    bail!(
+                        "plugins.{name}: {name} {wanted} is not in this channel, or was revoked (there is: {})",
+                        known.join(", ")
+                    );
+                }
+                None if versions.is_none() && plugin.is_object() => {
+                    missing.insert(name.clone());
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(missing)
 }
 
 fn refuse_foreign(channel: &Channel, path: &str) -> Result<()> {

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use crate::place::{Host, Place};
+use crate::place::{Host, Place, plugin_manifest};
 use serde_json::Value;
 
 fn follow(place: &Place) -> crate::place::Seen {
@@ -90,7 +90,8 @@ fn what_hosts_would_refuse_is_not_published() {
     refused(&["add-release", "broken.tar.gz"], "hosts would refuse this package");
     refused(&["add-release", "yara.tar.gz"], "is a plugin, not a release");
     refused(&["add-release", "two.tar.gz", "--security-floor", "9.0.0"], "above the release itself");
-    refused(&["add-plugin", "yara.tar.gz", "--name", "../yara"], "not a plugin's name");
+    refused(&["add-plugin", "yara.tar.gz", "--name", "../yara"], "names it \"yara\"");
+    refused(&["add-plugin", "one.tar.gz"], "is a release, not a plugin");
     for (document, says) in [
         ("{}", "version"),
         (r#"{"version": 1, "update": {"relaese": "x"}}"#, "relaese"),
@@ -111,6 +112,60 @@ fn what_hosts_would_refuse_is_not_published() {
     fs::write(place.path("other.tar.gz"), other).unwrap();
     refused(&["add-release", "other.tar.gz"], "published already, with other bytes");
     assert_eq!(follow(&place), seen);
+}
+
+#[test]
+fn a_plugin_s_directory_is_packed_and_published_the_same_each_time() {
+    let place = Place::filled(&[]);
+    let write = |manifest: &Value| {
+        fs::create_dir_all(place.path("yara")).unwrap();
+        fs::write(place.path("yara/yara"), "#!/bin/sh\n").unwrap();
+        fs::write(place.path("yara/plugin.json"), manifest.to_string()).unwrap();
+    };
+    write(&plugin_manifest("1.2.0", "yara"));
+    assert!(place.run(&["add-plugin", "yara"]).contains("plugin/yara-1.2.0-x86_64.tar.gz"));
+    assert!(place.run(&["add-plugin", "yara"]).contains("nothing to do"));
+    for (key, value, says) in [
+        ("version", "latest", "is not a version"),
+        ("executable", "elsewhere", "look at"),
+        ("executable", "../yara", "executable"),
+        ("name", "../yara", "name"),
+        ("colour", "green", "colour: unknown field"),
+    ] {
+        let mut manifest = plugin_manifest("1.3.0", "yara");
+        manifest[key] = value.into();
+        write(&manifest);
+        let text = place.refused(&["add-plugin", "yara"]);
+        assert!(text.contains(says), "{text}");
+    }
+}
+
+#[test]
+fn settings_name_plugins_that_the_channel_has() {
+    let place = Place::filled(&[]);
+    place.run(&["add-plugin", "yara.tar.gz"]);
+    let publish = |document: &str| fs::write(place.path("fleet.json"), document).unwrap();
+    publish(
+        r#"{"version": 1, "plugins": {"yara": {"version": "1.0.0", "settings": {"interval_s": 60}}, "other": {}}}"#,
+    );
+    let said = place.run(&["publish-config", "fleet.json"]);
+    assert!(said.contains("other is not in this channel: only hosts that have it"), "{said}");
+    for (document, says) in [
+        (r#"{"version": 2, "plugins": {"yara": {"version": "1.1.0"}}}"#, "there is: 1.0.0"),
+        (r#"{"version": 2, "plugins": {"yara": {"version": "newest"}}}"#, "is not a version"),
+        (r#"{"version": 2, "plugins": {"yara": {"setings": {}}}}"#, "yara.setings: unknown field"),
+        (
+            r#"{"version": 2, "overrides": [{"name": "x", "match": {}, "patch": {"plugins": {"yara": {"version": "3.0.0"}}}}]}"#,
+            "there is: 1.0.0",
+        ),
+    ] {
+        publish(document);
+        let text = place.refused(&["publish-config", "fleet.json"]);
+        assert!(text.contains(says), "{text}");
+    }
+    place.run(&["revoke", "plugin/yara-1.0.0-x86_64.tar.gz"]);
+    publish(r#"{"version": 2, "plugins": {"yara": {"version": "1.0.0"}}}"#);
+    assert!(place.refused(&["publish-config", "fleet.json"]).contains("yara 1.0.0"));
 }
 
 #[test]

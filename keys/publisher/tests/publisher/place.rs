@@ -54,6 +54,11 @@ impl Place {
         };
         let mut packer = Packer::new(head);
         packer.add(PackagePath::parse(b"bin/program").unwrap(), FileMode::Executable, &program).unwrap();
+        if kind == "plugin" {
+            let manifest = self.path("plugin.json");
+            fs::write(&manifest, plugin_manifest(version, "bin/program").to_string()).unwrap();
+            packer.add(PackagePath::parse(b"plugin.json").unwrap(), FileMode::Plain, &manifest).unwrap();
+        }
         packer.write(fs::File::create(self.path(name)).unwrap()).unwrap();
     }
 
@@ -90,6 +95,11 @@ impl Place {
         names.sort();
         names
     }
+}
+
+pub fn plugin_manifest(version: &str, executable: &str) -> serde_json::Value {
+    serde_json::json!({"schema_version": 1, "kind": "plugin", "name": "yara", "version": version, "protocol": 1,
+        "arch": "x86_64", "executable": executable, "events": [2004]})
 }
 
 pub fn copy_tree(from: &Path, to: &Path) {
