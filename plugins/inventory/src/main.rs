@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use linnet_packages::{Package, dpkg};
+use linnet_packages::{Package, dpkg, rpm};
 use linnet_plugin::{Plugin, Stop, Turn, run};
 use serde::{Deserialize, Serialize};
 
@@ -74,6 +74,22 @@ impl Plugin for Inventory {
             if let Err(error) = read {
                 complete = false;
                 turn.log("warn", &format!("{}: {error}", path.display()))?;
+            }
+        }
+        for database in rpm::databases(&root) {
+            let read = match rpm::Packages::open(&database) {
+                Ok(mut packages) => loop {
+                    match packages.next_package() {
+                        Ok(Some(package)) => tell_package(turn, &mut seen, &package, full)?,
+                        Ok(None) => break Ok(()),
+                        Err(error) => break Err(error),
+                    }
+                },
+                Err(error) => Err(error),
+            };
+            if let Err(error) = read {
+                complete = false;
+                turn.log("warn", &format!("{}: {error}", database.path().display()))?;
             }
         }
         if complete {

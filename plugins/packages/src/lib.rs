@@ -6,6 +6,7 @@
 
 pub mod dpkg;
 pub mod ownership;
+pub mod rpm;
 
 /// An installed package.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
