@@ -64,7 +64,7 @@ impl Poller {
         interval: Duration,
         desk: Desk,
     ) -> io::Result<Self> {
-        let health = ChannelHealth { url: enrolment.channel.url.clone(), ..ChannelHealth::default() };
+        let health = ChannelHealth { url: enrolment.channel.shown_url(), ..ChannelHealth::default() };
         let state = Mutex::new(State { health, interval, stopping: false });
         let shared = Arc::new(Shared { state, changed: Condvar::new() });
         // One place: a newer document makes the one before it useless.

@@ -1,5 +1,6 @@
 //! A channel behind a web server: one GET at a time, HTTP/1.1, with every limit set.
 
+use std::fmt;
 use std::io;
 use std::time::Duration;
 
@@ -8,18 +9,19 @@ use ureq::config::Config;
 use ureq::http::{StatusCode, Uri, header};
 use ureq::unversioned::resolver::DefaultResolver;
 use ureq::unversioned::transport::{ConnectProxyConnector, Connector, RustlsConnector, TcpConnector};
-use ureq::{Agent, Proxy};
+use ureq::{Agent, Proxy, ProxyProtocol};
 
 use super::error::ChannelError;
 use super::paced::{Pace, PacedConnector};
 use super::reply;
-use super::settings::{ChannelSettings, ProxyChoice};
+use super::settings::{ChannelSettings, ProxyChoice, without_credentials};
 use super::tls;
 use super::transport::{Body, Get, Reply, Transport, Validators};
 
 const MAX_REDIRECTS: usize = 3;
 const MAX_HEADER_BYTES: usize = 32 << 10;
 const BUFFER_BYTES: usize = 128 << 10;
+const PROXY_FORM: &str = "give http://[user:password@]host:port, or none";
 const MAX_IDLE: Duration = Duration::from_secs(15);
 
 /// Fetches from a web server.
@@ -28,7 +30,20 @@ pub struct HttpTransport {
     agent: Agent,
     settings: ChannelSettings,
     /// Without a slash at its end.
-    base: String,
+    base: Base,
+    proxy: Option<Proxy>,
+}
+
+/// The channel's url. What is asked for may hold a password, so messages have the other one.
+struct Base {
+    asked: String,
+    shown: String,
+}
+
+impl fmt::Debug for Base {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.shown)
+    }
 }
 
 impl HttpTransport {
@@ -50,11 +65,14 @@ impl HttpTransport {
         let proxy = match settings.proxy_choice() {
             ProxyChoice::Environment => Proxy::try_from_env(),
             ProxyChoice::Direct => None,
-            ProxyChoice::Explicit(proxy) => Some(
-                Proxy::new(&proxy)
-                    .map_err(|_| refused("proxy", "give http://[user:password@]host:port, or none"))?,
-            ),
+            ProxyChoice::Explicit(proxy) => {
+                Some(Proxy::new(&proxy).map_err(|_| refused("proxy", PROXY_FORM))?)
+            }
         };
+        // The client would pass over one of another kind, and go past the proxy without a word.
+        if proxy.as_ref().is_some_and(|proxy| proxy.protocol() != ProxyProtocol::Http) {
+            return Err(refused("proxy", PROXY_FORM));
+        }
         let mut config = Config::builder()
             .http_status_as_error(false)
             .max_redirects(0)
@@ -69,7 +87,7 @@ impl HttpTransport {
             .user_agent(concat!("linnet/", env!("CARGO_PKG_VERSION")))
             // A body is hashed as it comes: nothing on the way may encode it.
             .accept_encoding("identity")
-            .proxy(proxy);
+            .proxy(proxy.clone());
         if scheme == "https" {
             config = config.https_only(true).tls_config(tls::config(settings.ca_file.as_deref())?);
         }
@@ -83,7 +101,8 @@ impl HttpTransport {
                 .chain(PacedConnector(pace))
                 .chain(RustlsConnector::default());
         let agent = Agent::with_parts(config.build(), connector, DefaultResolver::default());
-        Ok(Self { agent, settings: settings.clone(), base })
+        let shown = without_credentials(&base);
+        Ok(Self { agent, settings: settings.clone(), base: Base { asked: base, shown }, proxy })
     }
 
     fn ask(
@@ -110,7 +129,15 @@ impl HttpTransport {
             .timeout_global(Some(deadline))
             .build()
             .call()
-            .map_err(|error| network_error(url.to_owned(), &error))
+            .map_err(|error| network_error(url.to_owned(), &error, &self.via(uri)))
+    }
+
+    /// The proxy that this request goes through, for messages.
+    fn via(&self, uri: &Uri) -> String {
+        let used = self.proxy.as_ref().filter(|proxy| !proxy.is_no_proxy(uri));
+        used.map_or_else(String::new, |proxy| {
+            format!(" (through the proxy {}:{})", proxy.host(), proxy.port())
+        })
     }
 }
 
@@ -124,7 +151,9 @@ impl Transport for HttpTransport {
     fn get(&self, get: &Get<'_>) -> Result<Reply, ChannelError> {
         let url = self.url(get.path);
         let answer = |what: String| ChannelError::Answer { url: url.clone(), what };
-        let mut uri: Uri = url.parse().map_err(|_| answer("is no url".to_owned()))?;
+        let mut uri: Uri = format!("{}/{}", self.base.asked, get.path)
+            .parse()
+            .map_err(|_| answer("is no url".to_owned()))?;
         let mut redirects = 0;
         let response = loop {
             let response = self.ask(&url, &uri, get)?;
@@ -172,19 +201,22 @@ impl Transport for HttpTransport {
     }
 
     fn url(&self, path: &str) -> String {
-        format!("{}/{path}", self.base)
+        format!("{}/{path}", self.base.shown)
     }
 }
 
-fn network_error(url: String, error: &ureq::Error) -> ChannelError {
+fn network_error(url: String, error: &ureq::Error, via: &str) -> ChannelError {
     match error {
         ureq::Error::Timeout(which) => {
-            ChannelError::Slow { url, message: format!("no time left (to {which})") }
+            ChannelError::Slow { url, message: format!("no time left (to {which}){via}") }
         }
         ureq::Error::Io(error) if error.kind() == io::ErrorKind::TimedOut => {
-            ChannelError::Slow { url, message: error.to_string() }
+            ChannelError::Slow { url, message: format!("{error}{via}") }
         }
-        other => ChannelError::Network { url, message: format!("{error}{}", hint(other)) },
+        // These two quote the url, and with it what must not be shown.
+        ureq::Error::BadUri(_) => ChannelError::Network { url, message: format!("bad url{via}") },
+        ureq::Error::RequireHttpsOnly(_) => ChannelError::Network { url, message: format!("not https{via}") },
+        other => ChannelError::Network { url, message: format!("{error}{via}{}", hint(other)) },
     }
 }
 
@@ -194,6 +226,12 @@ fn hint(error: &ureq::Error) -> &'static str {
     let tls = match error {
         ureq::Error::Rustls(error) => Some(error),
         ureq::Error::Io(error) => error.get_ref().and_then(|inner| inner.downcast_ref()),
+        ureq::Error::ConnectProxyFailed(why) if why.contains("407") => {
+            return ": it wants a user and a password: give both in channel.proxy";
+        }
+        ureq::Error::ConnectProxyFailed(_) => {
+            return ": does it allow CONNECT to the channel's host and port?";
+        }
         ureq::Error::HostNotFound => return ": is the name right, and does this host have name lookup?",
         _ => None,
     };

@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use ureq::http::{HeaderMap, Uri};
 
+use super::settings::without_credentials;
 use super::transport::Validators;
 
 /// Tags and dates are short; what is longer is not worth keeping.
@@ -48,6 +49,7 @@ pub(super) fn range_begins(headers: &HeaderMap, start: u64) -> bool {
 /// Where a redirect leads, if it is one that is followed: the same host, and not from https to http.
 pub(super) fn redirect(from: &Uri, headers: &HeaderMap) -> Result<Uri, String> {
     let location = text(headers, "location").ok_or("a redirect without a place to go")?;
+    let shown = without_credentials(location);
     let target = if location.starts_with("//") {
         format!("{}:{location}", from.scheme_str().unwrap_or("https"))
     } else if location.starts_with('/') {
@@ -56,15 +58,15 @@ pub(super) fn redirect(from: &Uri, headers: &HeaderMap) -> Result<Uri, String> {
     } else {
         location.to_owned()
     };
-    let target: Uri = target.parse().map_err(|_| format!("a redirect to {location:?}, which is no url"))?;
+    let target: Uri = target.parse().map_err(|_| format!("a redirect to {shown:?}, which is no url"))?;
     match (target.scheme_str(), target.host()) {
         (Some("http"), Some(_)) if from.scheme_str() == Some("https") => {
-            Err(format!("a redirect from https to {location:?}: it is not followed"))
+            Err(format!("a redirect from https to {shown:?}: it is not followed"))
         }
         (Some("http" | "https"), Some(host)) if Some(host) == from.host() => Ok(target),
-        _ => Err(format!(
-            "a redirect to {location:?}: only those to the same host are followed, name it as url"
-        )),
+        _ => {
+            Err(format!("a redirect to {shown:?}: only those to the same host are followed, name it as url"))
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! How a channel is reached. Every limit is a setting, so that tests need not wait.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use super::http::HttpTransport;
 use super::transport::Transport;
 
 /// How a channel is reached.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ChannelSettings {
     /// `https://…`, `http://…` or `file:///…`, the directory that holds `timestamp.json`.
@@ -56,8 +57,35 @@ const fn rate_window_ms() -> u64 {
     20_000
 }
 
+/// As it may be logged: url and proxy may hold a password.
+impl fmt::Debug for ChannelSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ChannelSettings")
+            .field("url", &self.shown_url())
+            .field("ca_file", &self.ca_file)
+            .field("proxy", &self.proxy.as_deref().map(without_credentials))
+            .field("connect_timeout_ms", &self.connect_timeout_ms)
+            .field("request_timeout_ms", &self.request_timeout_ms)
+            .field("download_timeout_ms", &self.download_timeout_ms)
+            .field("min_bytes_per_s", &self.min_bytes_per_s)
+            .field("rate_window_ms", &self.rate_window_ms)
+            .finish()
+    }
+}
+
+/// A url as it may be shown: what stands before the host is left out.
+pub(super) fn without_credentials(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").map_or(("", url), |(scheme, rest)| (scheme, rest));
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let Some((_, host)) = rest.get(..end).and_then(|authority| authority.rsplit_once('@')) else {
+        return url.to_owned();
+    };
+    let separator = if scheme.is_empty() { "" } else { "://" };
+    format!("{scheme}{separator}…@{host}{}", rest.get(end..).unwrap_or_default())
+}
+
 /// Which proxy a transport uses.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum ProxyChoice {
     /// What the environment says.
     Environment,
@@ -104,6 +132,12 @@ impl ChannelSettings {
         Ok(Box::new(HttpTransport::new(self)?))
     }
 
+    /// The url as it may be shown and logged: without user and password.
+    #[must_use]
+    pub fn shown_url(&self) -> String {
+        without_credentials(&self.url)
+    }
+
     /// Which proxy the settings ask for.
     #[must_use]
     pub fn proxy_choice(&self) -> ProxyChoice {
@@ -126,5 +160,29 @@ impl ChannelSettings {
         } else {
             self.download_timeout_ms
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_are_never_shown() {
+        for (url, shown) in [
+            ("https://x.example/linnet", "https://x.example/linnet"),
+            ("https://user:secret@x.example/linnet", "https://…@x.example/linnet"),
+            ("http://user:se@cret@[::1]:3128", "http://…@[::1]:3128"),
+            ("user:secret@proxy:3128", "…@proxy:3128"),
+            ("https://x.example/a@b", "https://x.example/a@b"),
+            ("none", "none"),
+        ] {
+            assert_eq!(without_credentials(url), shown);
+        }
+        let settings = ChannelSettings {
+            proxy: Some("http://user:secret@proxy:3128".to_owned()),
+            ..ChannelSettings::new("https://user:secret@x.example/")
+        };
+        assert!(!format!("{settings:?}").contains("secret"), "{settings:?}");
     }
 }

@@ -12,6 +12,7 @@
 mod downloads;
 mod host;
 mod metadata;
+mod proxy;
 mod published;
 mod server;
 mod stored;
@@ -20,14 +21,15 @@ mod tls;
 #[test]
 fn no_server_changes_what_is_trusted_or_holds_the_host_up() {
     let counts = std::thread::scope(|scope| {
-        [metadata::all, downloads::all, stored::all, tls::all]
+        [metadata::all, downloads::all, stored::all, tls::all, proxy::all]
             .map(|suite| scope.spawn(suite))
             .map(|running| running.join().unwrap())
     });
-    let [metadata, downloads, stored, tls] = counts;
+    let [metadata, downloads, stored, tls, proxy] = counts;
     let all: usize = counts.iter().sum();
     println!(
-        "hostile servers: {all} cases ({metadata} metadata, {downloads} downloads, {stored} stored, {tls} tls)"
+        "hostile servers: {all} cases ({metadata} metadata, {downloads} downloads, {stored} stored, {tls} tls, {proxy} \
+         proxy)"
     );
     assert!(all > 100);
 }

@@ -14,22 +14,22 @@ use crate::host::World;
 use crate::published::now;
 use crate::server::{Server, Step, send, sized};
 
-struct Authority(CertifiedIssuer<'static, KeyPair>);
+pub struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
-    fn new(name: &str) -> Self {
+    pub fn new(name: &str) -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.distinguished_name.push(rcgen::DnType::CommonName, name);
         params.is_ca = IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
         Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
     }
 
-    fn pem(&self) -> String {
+    pub fn pem(&self) -> String {
         self.0.pem()
     }
 
     /// A server with a certificate of this authority, valid in these years, for this name.
-    fn server(&self, name: &str, years: (i32, i32)) -> Server {
+    pub fn server(&self, name: &str, years: (i32, i32)) -> Server {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
         params.not_before = date_time_ymd(years.0, 1, 1);
@@ -54,9 +54,9 @@ impl Authority {
     }
 }
 
-const GOOD_YEARS: (i32, i32) = (2020, 2080);
+pub const GOOD_YEARS: (i32, i32) = (2020, 2080);
 
-fn world(name: &str, server: Server, ca: &str) -> World {
+pub fn world(name: &str, server: Server, ca: &str) -> World {
     let url = format!("https://localhost:{}", server.port);
     let mut world = World::behind(name, server, url);
     let file = world.metadata().join("../ca.pem");

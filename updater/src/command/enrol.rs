@@ -56,14 +56,15 @@ pub fn enrol(context: &Context<'_>, wanted: &Enrol) -> Result<Report, Failed> {
     let same_root = present(&root_path, MAX_ROOT_BYTES).is_none_or(|known| known == root);
     match known {
         Ok(Some(known)) if known == enrolment && same_root && root_path.exists() => {
-            return Ok(Report::done(format!("this host follows {} already", wanted.url)));
+            return Ok(Report::done(format!("this host follows {} already", enrolment.channel.shown_url())));
         }
         Ok(None) if same_root => {}
         _ if wanted.replace => {}
         Ok(Some(known)) => {
             let message = format!(
                 "this host follows {} with tags {:?}; --replace enrols it anew",
-                known.channel.url, known.tags
+                known.channel.shown_url(),
+                known.tags
             );
             return Err(usage(message));
         }
@@ -84,7 +85,7 @@ pub fn enrol(context: &Context<'_>, wanted: &Enrol) -> Result<Report, Failed> {
     // A proxy's password may be in it.
     atomic_file::write(&enrolment_path, &json, 0o640).map_err(error)?;
     drop(lock);
-    Ok(Report::done(format!("this host follows {}", wanted.url)))
+    Ok(Report::done(format!("this host follows {}", enrolment.channel.shown_url())))
 }
 
 fn fetch_root(transport: &dyn linnet_fleet::channel::Transport) -> Result<Vec<u8>, Failed> {

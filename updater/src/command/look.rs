@@ -63,7 +63,7 @@ pub fn status(context: &Context<'_>) -> Result<Report, Failed> {
         Err(error) => line("!", &error.to_string()),
     }
     if let Some(settings) = &context.settings.channel {
-        line("channel", &settings.url);
+        line("channel", &settings.shown_url());
     } else {
         line("channel", "none: give channel.url in the settings file");
     }
@@ -96,7 +96,7 @@ pub fn status(context: &Context<'_>) -> Result<Report, Failed> {
         "hold_error": hold.as_ref().err().map(ToString::to_string),
         "state_error": damaged,
         "updater_pid": holder,
-        "channel": context.settings.channel.as_ref().map(|channel| channel.url.clone()),
+        "channel": context.settings.channel.as_ref().map(linnet_fleet::channel::ChannelSettings::shown_url),
         "agent": agent.as_ref().ok().map(|health| json!({
             "version": health.version, "pid": health.pid, "state": health.state.as_str(),
         })),
