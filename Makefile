@@ -44,7 +44,7 @@ package: build ## the release that linnet-keys add-release takes, into dist/
 	rm -rf dist/release
 	install -d dist/release/bin dist/release/systemd
 	install -m 0755 dist/bin/linnet-agent dist/bin/linnet-updater dist/release/bin/
-	install -m 0644 systemd/*.service systemd/*.timer dist/release/systemd/
+	install -m 0644 systemd/*.service systemd/*.timer systemd/*.conf dist/release/systemd/
 	updater/package dist/release $(version) dist/linnet-$(version)-x86_64.tar.gz
 	@ls -l dist/linnet-$(version)-x86_64.tar.gz
 
@@ -61,7 +61,7 @@ test-fleet: setup-test build ## the agent follows settings and plugins from a si
 test-update: setup-test build ## the updater killed, and on bad days
 	cargo build --locked --release --target $(target) -p linnet-updater --features kill-points
 	install -D -s -m 0755 $(out)/linnet-updater dist/kill-points/linnet-updater
-	dist/bin/linnet-update-suite --agent dist/bin/linnet-test-agent --updater dist/kill-points/linnet-updater kill dead-man fault
+	dist/bin/linnet-update-suite --agent dist/bin/linnet-test-agent --updater dist/kill-points/linnet-updater kill dead-man fault past revoked bundle
 
 # The kernel programs were built by `build` already.
 test-unit: build ## unit, property and golden tests

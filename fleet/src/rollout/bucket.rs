@@ -115,6 +115,24 @@ mod tests {
         assert!(one.iter().filter(|n| two.contains(n)).count() * 4 < one.len(), "{one:?} and {two:?}");
     }
 
+    /// Each wave takes its share of every region, site or batch of machines, so none goes down whole.
+    #[test]
+    fn waves_cross_groups_of_hosts() {
+        for salt in ["0.2.0", "0.3.0"] {
+            for group in 0_u128..20 {
+                let ids = (0_u128..1000).map(|n| format!("{:032x}", (group << 96) | (n + 1)));
+                let buckets: Vec<_> = ids.map(|id| Bucket::of(salt, &HostId::derive(&id).unwrap())).collect();
+                for permille in [50, 150, 400] {
+                    let taken = buckets.iter().filter(|bucket| bucket.is_in(Permille(permille))).count();
+                    // Five standard deviations.
+                    let expected = f64::from(permille);
+                    let off = (taken as f64 - expected).abs();
+                    assert!(off < 5.0 * expected.sqrt(), "group {group}: {taken} of 1000, {permille} wanted");
+                }
+            }
+        }
+    }
+
     proptest! {
         #[test]
         fn a_host_that_is_in_stays_in_while_the_share_grows(salt in ".{0,40}", number: u32, a in 0_u64..=1000, b in 0_u64..=1000) {

@@ -1,6 +1,6 @@
 //! A channel in a directory, published by the library that the publisher's tool is made of.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
@@ -20,10 +20,12 @@ use linnet_keys::sign::{PrivateKey, sign_document};
 use serde_json::json;
 
 /// A publisher with its keys, and the channel that it publishes to.
+#[derive(Clone)]
 pub struct Channel {
     /// The directory.
     pub dir: PathBuf,
     releases: BTreeMap<String, TargetFile>,
+    revoked: BTreeSet<Sha256Digest>,
     version: u64,
 }
 
@@ -45,22 +47,31 @@ fn role(table: &mut KeyTable, key: PublicKey) -> RoleKeys {
     RoleKeys::new(vec![table.insert(key)], NonZeroU64::MIN)
 }
 
+fn root_of_keys(seeds: [u8; 4]) -> anyhow::Result<Vec<u8>> {
+    let [root, targets, snapshot, timestamp] = seeds;
+    let mut table = KeyTable::default();
+    let roles = [
+        role(&mut table, key(root)?.public()),
+        role(&mut table, key(targets)?.public()),
+        role(&mut table, key(snapshot)?.public()),
+        role(&mut table, key(timestamp)?.public()),
+    ];
+    let document = Root::new(Common::new(expiry()?), table, roles);
+    Ok(sign_document(&document, [&key(root)?])?)
+}
+
+/// The root of another channel.
+pub fn foreign_root() -> anyhow::Result<Vec<u8>> {
+    root_of_keys([11, 12, 13, 14])
+}
+
 impl Channel {
     /// An empty channel.
     pub fn new(dir: &Path) -> anyhow::Result<Self> {
         fs::create_dir_all(dir.join("targets/release"))?;
         fs::create_dir_all(dir.join("targets/config"))?;
-        let channel = Self { dir: dir.to_owned(), releases: BTreeMap::new(), version: 0 };
-        let mut table = KeyTable::default();
-        let roles = [
-            role(&mut table, key(1)?.public()),
-            role(&mut table, key(2)?.public()),
-            role(&mut table, key(3)?.public()),
-            role(&mut table, key(4)?.public()),
-        ];
-        let root = Root::new(Common::new(expiry()?), table, roles);
-        fs::write(dir.join("1.root.json"), sign_document(&root, [&key(1)?])?)?;
-        Ok(channel)
+        fs::write(dir.join("1.root.json"), root_of_keys([1, 2, 3, 4])?)?;
+        Ok(Self { dir: dir.to_owned(), releases: BTreeMap::new(), revoked: BTreeSet::new(), version: 0 })
     }
 
     /// Packs a release from the programs that are under test, and adds it. Returns its digest.
@@ -103,18 +114,37 @@ impl Channel {
         Ok(digest)
     }
 
+    /// A publisher that goes on from here in another directory.
+    pub fn branch(&self, dir: &Path) -> anyhow::Result<Self> {
+        crate::host::copy(&self.dir, dir)?;
+        Ok(Self { dir: dir.to_owned(), ..self.clone() })
+    }
+
+    /// Takes a release back, as `linnet-keys revoke` does: it is no target any more, and its digest is on the list.
+    pub fn revoke(&mut self, version: &str) -> anyhow::Result<()> {
+        let file = self.releases.remove(&release_path(version)).context("no such release")?;
+        self.revoked.insert(file.hashes.get_sha256().context("no digest")?);
+        Ok(())
+    }
+
     /// Publishes everything, with this release wanted of every host.
     pub fn publish(&mut self, wanted: Option<&str>) -> anyhow::Result<()> {
+        self.publish_update(&json!({ "release": wanted.map(release_path) }))
+    }
+
+    /// Publishes everything, with this section of the fleet's document.
+    pub fn publish_update(&mut self, update: &serde_json::Value) -> anyhow::Result<()> {
         self.version += 1;
         let version = NonZeroU64::new(self.version).context("version")?;
         let common = || -> anyhow::Result<Common> { Ok(Common { version, ..Common::new(expiry()?) }) };
-        let release = wanted.map(|wanted| format!("release/linnet-{wanted}-{}.tar.gz", arch()));
-        let document = json!({ "version": self.version, "update": { "release": release } });
-        let document = serde_json::to_vec(&document)?;
+        let document = serde_json::to_vec(&json!({ "version": self.version, "update": update }))?;
         self.target("config", "fleet.json", &document)?;
 
         let mut targets = Targets::new(common()?);
         targets.targets.extend(self.releases.clone());
+        for digest in &self.revoked {
+            linnet_keys::release::revoke(&mut targets, *digest);
+        }
         let mut delegations = Delegations::default();
         let config_keys = role(&mut delegations.keys, key(5)?.public());
         delegations.roles.push(DelegatedRole {
@@ -149,6 +179,11 @@ impl Channel {
         }
         Ok(())
     }
+}
+
+/// A release's path in the channel.
+pub fn release_path(version: &str) -> String {
+    format!("release/linnet-{version}-{}.tar.gz", arch())
 }
 
 fn target_file(bytes: &[u8], custom: serde_json::Value) -> TargetFile {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 
 use crate::Tools;
-use crate::host::{BAD, Done, Host, Stage, copy, text};
+use crate::host::{BAD, Host, Stage, copy, text};
 use crate::score::Score;
 
 /// Where the state is, below the host's root.
@@ -51,11 +51,6 @@ pub fn run(tools: &Tools, score: &mut Score) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn ended(done: &Done, expected: i32) -> anyhow::Result<()> {
-    ensure!(done.code == Some(expected), "ended with {:?} in place of {expected}: {}", done.code, done.said);
-    Ok(())
-}
-
 fn bad_release(tools: &Tools, stage: &Stage, version: &str, behaviour: &str) -> anyhow::Result<()> {
     let host = stage.host(tools, version)?;
     let expected = if behaviour.contains("self-test") { 25 } else { 30 };
@@ -63,12 +58,12 @@ fn bad_release(tools: &Tools, stage: &Stage, version: &str, behaviour: &str) -> 
     let settings = host.root.join("etc/linnet/updater.json");
     let longer = fs::read_to_string(&settings)?.replace("\"stable_s\": 1", "\"stable_s\": 3");
     fs::write(&settings, longer)?;
-    ended(&host.run(&["update"], &[])?, expected)?;
+    host.run(&["update"], &[])?.ended(expected, "")?;
     host.check("0.1.0")?;
-    ended(&host.run(&["update"], &[])?, 11)?;
-    ended(&host.run(&["run"], &[])?, 0)?;
-    ended(&host.run(&["retry", version], &[])?, 0)?;
-    ended(&host.run(&["update"], &[])?, expected)?;
+    host.run(&["update"], &[])?.ended(11, "")?;
+    host.run(&["run"], &[])?.ended(0, "")?;
+    host.run(&["retry", version], &[])?.ended(0, "")?;
+    host.run(&["update"], &[])?.ended(expected, "")?;
     host.check("0.1.0")
 }
 
@@ -116,7 +111,7 @@ fn damaged_state(tools: &Tools, stage: &Stage, at: &str, damage: &Damage) -> any
     if !matches!(damage, Damage::Gone) {
         ensure!(path.with_extension("json.damaged").exists(), "the damaged file was not kept");
     }
-    ended(&host.run(&["update"], &[])?, 0)?;
+    host.run(&["update"], &[])?.ended(0, "")?;
     host.check("0.2.0")
 }
 
@@ -179,7 +174,7 @@ fn full_disk(tools: &Tools, stage: &Stage, free_kib: u64) -> anyhow::Result<()> 
     }
     fs::remove_file(&filler)?;
     host.settle()?;
-    ended(&host.run(&["update"], &[])?, 0)?;
+    host.run(&["update"], &[])?.ended(0, "")?;
     host.check("0.2.0")
 }
 
@@ -193,7 +188,7 @@ fn read_only(tools: &Tools, stage: &Stage) -> anyhow::Result<()> {
     ensure!(done.said.contains("ead-only"), "it does not say why: {}", done.said);
     host.check("0.1.0")?;
     ensure!(remount("remount,rw")?.success(), "remount");
-    ended(&host.run(&["update"], &[])?, 0)?;
+    host.run(&["update"], &[])?.ended(0, "")?;
     host.check("0.2.0")
 }
 
@@ -202,11 +197,11 @@ fn second_updater(tools: &Tools, stage: &Stage) -> anyhow::Result<()> {
     std::thread::scope(|scope| {
         let first = scope.spawn(|| host.run(&["update"], &[]));
         std::thread::sleep(Duration::from_millis(400));
-        ended(&host.run(&["update"], &[])?, 12)?;
-        ended(&host.run(&["rollback"], &[])?, 12)?;
+        host.run(&["update"], &[])?.ended(12, "")?;
+        host.run(&["rollback"], &[])?.ended(12, "")?;
         ensure!(host.status()?.pointer("/updater_pid").is_some_and(serde_json::Value::is_number), "no pid");
         let first = first.join().map_err(|_| anyhow::anyhow!("panic"))??;
-        ended(&first, 0)
+        first.ended(0, "")
     })?;
     host.check("0.2.0")
 }
@@ -214,35 +209,35 @@ fn second_updater(tools: &Tools, stage: &Stage) -> anyhow::Result<()> {
 fn wrong_clock(tools: &Tools, stage: &Stage, off_s: i64, expected: i32) -> anyhow::Result<()> {
     let host = stage.host(tools, "0.2.0")?;
     let off = off_s.to_string();
-    ended(&host.run(&["update"], &[("LINNET_CLOCK_OFF_S", &off)])?, expected)?;
+    host.run(&["update"], &[("LINNET_CLOCK_OFF_S", &off)])?.ended(expected, "")?;
     host.check(if expected == 0 { "0.2.0" } else { "0.1.0" })?;
     // When the clock is right again, all goes on.
-    ended(&host.run(&["update"], &[])?, 0)?;
+    host.run(&["update"], &[])?.ended(0, "")?;
     host.check("0.2.0")
 }
 
 fn damaged_hold(tools: &Tools, stage: &Stage) -> anyhow::Result<()> {
     let host = stage.host(tools, "0.2.0")?;
-    ended(&host.run(&["disable", "--why", "test"], &[])?, 0)?;
+    host.run(&["disable", "--why", "test"], &[])?.ended(0, "")?;
     let path = host.root.join("var/lib/linnet/updater/hold.json");
     for content in ["", "{", r#"{"schema_version":2}"#] {
         fs::write(&path, content)?;
-        ended(&host.run(&["update"], &[])?, 11)?;
+        host.run(&["update"], &[])?.ended(11, "")?;
         host.check("0.1.0")?;
     }
-    ended(&host.run(&["enable"], &[])?, 0)?;
-    ended(&host.run(&["update"], &[])?, 0)?;
+    host.run(&["enable"], &[])?.ended(0, "")?;
+    host.run(&["update"], &[])?.ended(0, "")?;
     host.check("0.2.0")
 }
 
 fn damaged_release(tools: &Tools, stage: &Stage) -> anyhow::Result<()> {
     let host = stage.host(tools, "0.2.0")?;
-    ended(&host.run(&["update"], &[])?, 0)?;
+    host.run(&["update"], &[])?.ended(0, "")?;
     let agent = host.root.join("opt/linnet/current/bin/linnet-updater");
     fs::OpenOptions::new().write(true).open(&agent)?.set_len(1000)?;
-    ended(&host.run(&["recover"], &[])?, 30)?;
+    host.run(&["recover"], &[])?.ended(30, "")?;
     host.check("0.1.0")?;
     ensure!(text(&host.status()?, "/state") == "IDLE", "not idle");
-    ended(&host.run(&["update"], &[])?, 0)?;
+    host.run(&["update"], &[])?.ended(0, "")?;
     host.check("0.2.0")
 }

@@ -23,6 +23,16 @@ pub struct Done {
     pub said: String,
 }
 
+impl Done {
+    /// It ended with this code, and said these words among others.
+    pub fn ended(&self, expected: i32, says: &str) -> anyhow::Result<()> {
+        let Self { code, said } = self;
+        ensure!(*code == Some(expected), "ended with {code:?} in place of {expected}: {said}");
+        ensure!(said.contains(says), "does not say {says:?}: {said}");
+        Ok(())
+    }
+}
+
 /// A host.
 pub struct Host {
     _dir: TempDir,
@@ -34,9 +44,11 @@ pub struct Host {
 
 /// A channel with a good 0.1.0 and 0.2.0 and others that are bad in one way each, and hosts to start from.
 pub struct Stage {
-    _dir: TempDir,
+    dir: TempDir,
     /// By name of the wanted release: a copy of the channel.
     channels: PathBuf,
+    /// The publisher of all of them, who can go on.
+    pub publisher: Channel,
     /// A host on which 0.1.0 was installed.
     pub installed: Host,
 }
@@ -69,12 +81,18 @@ impl Stage {
         let done = installed.install(&channels.join("0.1.0"))?;
         ensure!(done.code == Some(0), "install of 0.1.0 ended with {:?}: {}", done.code, done.said);
         installed.check("0.1.0")?;
-        Ok(Self { _dir: dir, channels, installed })
+        Ok(Self { dir, channels, publisher: channel, installed })
     }
 
     /// The channel in which this release is wanted.
     pub fn channel(&self, version: &str) -> PathBuf {
         self.channels.join(version)
+    }
+
+    /// The publisher going on in a directory of its own.
+    pub fn branch(&self) -> anyhow::Result<Channel> {
+        let dir = tempfile::tempdir_in(self.dir.path())?.keep();
+        self.publisher.branch(&dir)
     }
 
     /// A copy of the installed host that follows the channel of this release.

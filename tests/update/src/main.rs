@@ -5,12 +5,15 @@
 //! leads to a complete, verified release, and its agent runs.
 #![forbid(unsafe_code)]
 
+mod bundle;
 mod channel;
 mod dead_man;
 mod fault;
 mod host;
 mod kill;
+mod past;
 mod power;
+mod revoked;
 mod score;
 
 use std::path::{Path, PathBuf};
@@ -27,10 +30,13 @@ pub struct Tools {
     /// The test agent.
     #[arg(long)]
     agent: PathBuf,
+    /// The publisher's tool; unless given, the one beside this program.
+    #[arg(long)]
+    keys: Option<PathBuf>,
     /// Cases at once.
     #[arg(long, default_value_t = 6)]
     jobs: usize,
-    /// Suites: kill, dead-man, fault, power; all unless given.
+    /// Suites: kill, dead-man, fault, past, revoked, bundle, power; all unless given.
     suites: Vec<String>,
 }
 
@@ -65,6 +71,15 @@ fn main() -> anyhow::Result<()> {
     }
     if wanted("fault") {
         fault::run(&tools, &mut score)?;
+    }
+    if wanted("past") {
+        past::run(&tools, &mut score)?;
+    }
+    if wanted("revoked") {
+        revoked::run(&tools, &mut score)?;
+    }
+    if wanted("bundle") {
+        bundle::run(&tools, &mut score)?;
     }
     if wanted("power") {
         power::run(&tools, &mut score)?;

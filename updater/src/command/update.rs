@@ -12,11 +12,13 @@ use crate::machine::{Cause, Failure, FailureKind, Input, Job, Phase, Release};
 use crate::probation::Baseline;
 use crate::release_dir;
 use crate::source::policy::{self, Admission, Wish};
-use crate::source::{self, Fetch, Offer, Source, Wanted};
+use crate::source::{self, Fetch, Offer, Source, SourceError, Wanted};
 
 /// What is to be done, after the operator, the channel and the host were asked.
 enum Plan {
     Take(Box<Offer>, Cause),
+    /// The same, in place of what runs here and was revoked.
+    Replace(Box<Offer>, Release),
     /// What runs here was revoked, and the channel has nothing better for this host.
     Leave,
     Rest(Report),
@@ -30,6 +32,10 @@ pub fn check(context: &Context<'_>) -> Result<Report, Failed> {
     let mut source = open(context)?;
     Ok(match plan(context, &engine, &mut source)? {
         Plan::Take(offer, _) => Report::new(exit_code::AVAILABLE, format!("{} is available", offer.release)),
+        Plan::Replace(offer, revoked) => {
+            let what = format!("{revoked}, which is installed, was revoked; {} is available", offer.release);
+            Report::new(exit_code::AVAILABLE, what)
+        }
         Plan::Leave => Report::new(
             exit_code::AVAILABLE,
             "the installed release was revoked: `update` goes back to the one before",
@@ -69,6 +75,12 @@ pub fn update(context: &Context<'_>) -> Result<Report, Failed> {
                     format!("{what}: {}; publish a release for this host", failed.error),
                 )
             })
+        }
+        Plan::Replace(offer, revoked) => {
+            let why = format!("{revoked} was revoked by the publisher: {} takes its place", offer.release);
+            context.tell(&why);
+            engine.note("revoked", Some(why));
+            take(context, &mut engine, &mut source, *offer, Cause::Update)
         }
         Plan::Take(offer, cause) => take(context, &mut engine, &mut source, *offer, cause),
     }
@@ -115,8 +127,15 @@ fn plan(context: &Context<'_>, engine: &Engine<'_>, source: &mut Source<'_>) -> 
             let installed = engine.state.installed.as_ref();
             leaves = installed.is_some_and(|installed| source.is_revoked(installed));
             // A revoked release is left at once: the publisher's offline word outranks waves, windows and halt.
-            let wanted =
-                if leaves { source.wanted_at_first(context.now())? } else { source.wanted(context.now())? };
+            let wanted = if leaves {
+                match source.wanted_at_first(context.now()) {
+                    // Settings that still give hosts what was revoked hold nobody on it.
+                    Err(SourceError::Content { path, why }) => Wanted::Nothing(format!("{path}: {why}")),
+                    other => other?,
+                }
+            } else {
+                source.wanted(context.now())?
+            };
             match wanted {
                 Wanted::Offer(offer) if !leaves || Some(&offer.release) != installed => {
                     (*offer, Cause::Update)
@@ -130,6 +149,10 @@ fn plan(context: &Context<'_>, engine: &Engine<'_>, source: &mut Source<'_>) -> 
     match policy::admit(&offer.release, &offer.signed, revoked, &engine.state, &source::host(&context.facts))
     {
         Admission::Refused(_) if leaves => Ok(Plan::Leave),
+        Admission::Take if leaves => Ok(match engine.state.installed.clone() {
+            Some(revoked) => Plan::Replace(Box::new(offer), revoked),
+            None => Plan::Take(Box::new(offer), cause),
+        }),
         Admission::Take => Ok(Plan::Take(Box::new(offer), cause)),
         Admission::Installed => {
             rest(exit_code::OK, format!("{} is installed, nothing newer is wanted", offer.release))

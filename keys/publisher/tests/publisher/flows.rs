@@ -359,3 +359,35 @@ fn two_states_of_the_timestamp_never_have_the_same_second() {
         before = second();
     }
 }
+
+/// One judgement: what the agent's own code would refuse is not published, and what is published it takes.
+#[test]
+fn what_the_tool_publishes_the_agent_takes() {
+    let place = Place::filled(&[]);
+    let mut version = 0;
+    let mut published = 0;
+    for agent in [
+        r#"{"events": {"fork": true}}"#,
+        r#"{"events": {"fork": "yes"}}"#,
+        r#"{"events": {"fork": true, "twenty_first": true}}"#,
+        r#"{"limits": {"cpu_permille": 300}}"#,
+        r#"{"limits": {"cpu_permille": 3}}"#,
+        r#"{"limits": {"memory_max_bytes": -1}}"#,
+        r#"{"hash": {"max_file_bytes": 1e3}}"#,
+        r#"{"ring": {"bytes": 65537}}"#,
+        r#"{"no_such_section": {}}"#,
+        r#"{"argv_max_bytes": 4096, "script": {"max_content_bytes": 65536}}"#,
+        "[]",
+        "null",
+    ] {
+        version += 1;
+        let text = format!(r#"{{"version": {version}, "agent": {agent}}}"#);
+        let document = linnet_fleet::rollout::FleetDocument::parse(text.as_bytes()).unwrap();
+        let taken = linnet_settings::fleet::check(&document).is_ok();
+        fs::write(place.path("fleet.json"), &text).unwrap();
+        let done = place.command(&["publish-config", "fleet.json"]).output().unwrap();
+        assert_eq!(done.status.success(), taken, "{agent}: {}", crate::place::text(&done));
+        published += usize::from(taken);
+    }
+    assert!((3..10).contains(&published), "{published} of them were published");
+}
