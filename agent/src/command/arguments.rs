@@ -13,8 +13,8 @@ use clap::{Args, Parser, Subcommand};
     disable_help_subcommand = true
 )]
 pub struct Arguments {
-    #[command(subcommand)]
     /// What to do.
+    #[command(subcommand)]
     pub command: Command,
 }
 
@@ -45,6 +45,9 @@ pub enum Command {
         /// The health document itself
         #[arg(long)]
         json: bool,
+        /// Say nothing, and succeed as long as the agent runs, degraded or not: for probes
+        #[arg(long, conflicts_with = "json")]
+        alive: bool,
     },
     /// Load everything, make an event, see it, and say what this kernel grants
     SelfTest {

@@ -26,7 +26,7 @@ pub fn execute(arguments: Arguments) -> anyhow::Result<u8> {
     match arguments.command {
         Command::Run { common, stdout } => run::execute(&common, stdout),
         Command::Watch { common, plain } => watch::execute(&common, plain),
-        Command::Status { settings, json } => status::execute(settings.as_deref(), json),
+        Command::Status { settings, json, alive } => status::execute(settings.as_deref(), json, alive),
         Command::SelfTest { common, json } => self_test::execute(&common, json),
         Command::CheckConfig { file } => check_config::execute(&file),
         Command::Config { settings, effective, json } => {

@@ -15,8 +15,9 @@ use crate::{exit_code, terminal::sanitised};
 /// A document older than this many intervals is not of a living agent.
 const STALE_INTERVALS: u32 = 6;
 
-/// Prints the status and gives the exit code: 0 well, 1 not running, 3 degraded.
-pub fn execute(named: Option<&Path>, json: bool) -> anyhow::Result<u8> {
+/// Prints the status and gives the exit code: 0 well, 1 not running, 3 degraded. For a probe (`alive`) degraded is well:
+/// a restart would not mend it.
+pub fn execute(named: Option<&Path>, json: bool, alive: bool) -> anyhow::Result<u8> {
     let settings = load_settings(named)?.settings;
     let holder = lock::holder(&settings.lock_path());
     let health = match Health::read(&settings.health_path()) {
@@ -28,6 +29,9 @@ pub fn execute(named: Option<&Path>, json: bool) -> anyhow::Result<u8> {
         Err(error) => return Err(error.into()),
     };
     let (code, verdict) = verdict(&health, holder, &settings);
+    if alive && matches!(code, exit_code::OK | exit_code::UNSUPPORTED) {
+        return Ok(exit_code::OK);
+    }
     if json {
         println!("{}", serde_json::to_string_pretty(&health)?);
     } else {

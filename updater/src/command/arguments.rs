@@ -29,12 +29,16 @@ pub struct Arguments {
 pub enum Command {
     /// Bring the first release onto this host, verified, also without network.
     Install {
-        /// A channel: its URL, a directory that holds a copy of it, or a bundle of it (`linnet-keys bundle`).
+        /// A channel: its URL, a directory that holds a copy of it, or a bundle of it (`linnet-keys bundle`). Without it,
+        /// the channel that this host is enrolled with.
         #[arg(long, value_name = "URL|DIR|FILE")]
-        from: String,
-        /// The root of trust, brought to this host by a way that you trust.
+        from: Option<String>,
+        /// The root of trust, brought to this host by a way that you trust. Without it, that of the enrolment.
         #[arg(long, value_name = "FILE")]
-        root: PathBuf,
+        root: Option<PathBuf>,
+        /// For packages: leave a host as it is that follows a channel, is held, or has this release or a newer one.
+        #[arg(long)]
+        only_newer: bool,
     },
     /// Tell this host which channel it follows, and whom it trusts at first.
     Enrol(Enrol),

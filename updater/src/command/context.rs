@@ -86,6 +86,8 @@ pub struct Context<'c> {
     pub facts: Host,
     /// What the host's owner calls it, for overrides.
     pub tags: Vec<String>,
+    /// The root of trust that this host was enrolled with.
+    pub enrolled_root: Option<PathBuf>,
 }
 
 impl<'c> Context<'c> {
@@ -96,12 +98,23 @@ impl<'c> Context<'c> {
         let enrolment = Enrolment::read(&below(root.unwrap_or(Path::new("/")), Path::new(ENROLMENT_PATH)))
             .map_err(|error| Failed::new(exit_code::USAGE, error))?;
         let tags = enrolment.as_ref().map(|enrolment| enrolment.tags.clone()).unwrap_or_default();
+        let enrolled_root =
+            enrolment.as_ref().map(|enrolment| below(root.unwrap_or(Path::new("/")), &enrolment.root));
         if settings.channel.is_none() {
             settings.channel = enrolment.map(|enrolment| enrolment.channel);
         }
         let layout = settings.layout(root);
         let service = service::of(&settings);
-        Ok(Self { arguments, settings, layout, service, clock: HostClock, facts: Host::read(), tags })
+        Ok(Self {
+            arguments,
+            settings,
+            layout,
+            service,
+            clock: HostClock,
+            facts: Host::read(),
+            tags,
+            enrolled_root,
+        })
     }
 
     /// What stands in front of every path.

@@ -10,16 +10,24 @@ use super::context::{Context, Failed};
 use super::report::Report;
 use super::update;
 use crate::disk::{self, DiskError};
+use crate::engine::EngineError;
 use crate::exit_code;
 use crate::layout::Link;
 use crate::machine::{Cause, Input, Phase};
-use crate::source::policy::{self, Admission};
+use crate::source::policy::{self, Admission, Wish};
 use crate::source::{self, Source, Wanted};
 
 const MAX_ROOT_BYTES: u64 = 512 << 10;
 
 /// Brings the first release onto this host. On a host that has one it goes on from there, and the root stays.
-pub fn install(context: &Context<'_>, from: &str, root: &Path) -> Result<Report, Failed> {
+///
+/// `only_newer` is how packages call it: they may be older than what the host has, and they are no operator's word.
+pub fn install(
+    context: &Context<'_>,
+    from: Option<&str>,
+    root: Option<&Path>,
+    only_newer: bool,
+) -> Result<Report, Failed> {
     let lock = context.lock()?;
     let tell = |text: &str| context.tell(text);
     let mut engine = context.engine(&lock, &tell)?;
@@ -28,14 +36,37 @@ pub fn install(context: &Context<'_>, from: &str, root: &Path) -> Result<Report,
     }
     disk::make_directories(&context.layout.metadata(), 0o700)?;
     disk::make_directories(&context.layout.downloads(), 0o700)?;
-    let recovered = engine.recover(Input::Interrupted)?;
-    if engine.state.phase != Phase::Idle {
-        return Ok(Report::of(&recovered));
+    match engine.recover(Input::Interrupted) {
+        // Nothing of what was here can run, so there is nothing to lose.
+        Err(error @ EngineError::NothingWhole { .. }) => {
+            tell(&error.to_string());
+            engine.state.installed = None;
+        }
+        recovered => {
+            let recovered = recovered?;
+            if engine.state.phase != Phase::Idle {
+                return Ok(Report::of(&recovered));
+            }
+        }
+    }
+    let installed = engine.state.installed.clone();
+    let stays = |why: String| {
+        after(context)?;
+        let what = installed.as_ref().map_or_else(String::new, ToString::to_string);
+        Ok(Report::done(format!("{what} stays: {why}")))
+    };
+    if only_newer
+        && installed.is_some()
+        && let Some(why) = decided_elsewhere(context)?
+    {
+        return stays(why);
     }
     trust(context, root)?;
     let mut source = open(context, from)?;
     if let Err(error) = source.refresh(context.now()) {
-        return Err(too_old(&source, error.into()));
+        let failed = too_old(&source, error.into());
+        let old = matches!(failed.code, exit_code::FLOOR | exit_code::EXPIRED);
+        return if only_newer && installed.is_some() && old { stays(failed.error) } else { Err(failed) };
     }
     let wanted = if engine.state.installed.is_none() {
         source.wanted_at_first(context.now())?
@@ -46,6 +77,9 @@ pub fn install(context: &Context<'_>, from: &str, root: &Path) -> Result<Report,
         Wanted::Offer(offer) => *offer,
         Wanted::Wait(why) | Wanted::Nothing(why) => return Err(Failed::new(exit_code::ERROR, why)),
     };
+    if only_newer && installed.as_ref().is_some_and(|installed| installed.version >= offer.release.version) {
+        return stays(format!("{} is no newer", offer.release));
+    }
     let revoked = source.is_revoked(&offer.release);
     let host = source::host(&context.facts);
     match policy::admit(&offer.release, &offer.signed, revoked, &engine.state, &host) {
@@ -63,12 +97,30 @@ pub fn install(context: &Context<'_>, from: &str, root: &Path) -> Result<Report,
     Ok(report)
 }
 
+/// Who else has the say about the releases of this host: its operator, or the channel that it follows.
+fn decided_elsewhere(context: &Context<'_>) -> Result<Option<String>, Failed> {
+    let hold = context.hold().map_err(|error| Failed::new(exit_code::ERROR, error))?;
+    Ok(match policy::wish(&hold) {
+        Wish::Held(why) => Some(why),
+        Wish::Version(version) => Some(format!("this host is pinned to {version}")),
+        Wish::Follow => {
+            context.settings.channel.as_ref().map(|channel| format!("this host follows {}", channel.url))
+        }
+    })
+}
+
 /// The root of trust is set once. After that only its own rotation changes it.
-fn trust(context: &Context<'_>, root: &Path) -> Result<(), Failed> {
+fn trust(context: &Context<'_>, root: Option<&Path>) -> Result<(), Failed> {
     let path = source::root_path(&context.layout);
     if path.exists() {
         return Ok(());
     }
+    let root = root.or(context.enrolled_root.as_deref()).ok_or_else(|| {
+        Failed::new(
+            exit_code::USAGE,
+            "whom to trust? give --root, or enrol this host first (`linnet-updater enrol`)",
+        )
+    })?;
     let mut bytes = Vec::new();
     std::fs::File::open(root)
         .and_then(|file| {
@@ -82,7 +134,8 @@ fn trust(context: &Context<'_>, root: &Path) -> Result<(), Failed> {
 }
 
 /// What to install from: the URL of a channel, its directory, or a bundle. Later updates follow the settings.
-fn open<'c>(context: &'c Context<'_>, from: &str) -> Result<Source<'c>, Failed> {
+fn open<'c>(context: &'c Context<'_>, from: Option<&str>) -> Result<Source<'c>, Failed> {
+    let Some(from) = from else { return update::open(context) };
     let url = if from.contains("://") {
         from.to_owned()
     } else {

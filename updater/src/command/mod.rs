@@ -28,7 +28,9 @@ pub fn execute(arguments: &Arguments) -> u8 {
 
 fn dispatch(context: &Context<'_>, command: &Command) -> Result<Report, Failed> {
     match command {
-        Command::Install { from, root } => install::install(context, from, root),
+        Command::Install { from, root, only_newer } => {
+            install::install(context, from.as_deref(), root.as_deref(), *only_newer)
+        }
         Command::Enrol(wanted) => enrol::enrol(context, wanted),
         Command::Enable => hold::enable(context),
         Command::Disable { why } => hold::disable(context, why.clone()),
