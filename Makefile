@@ -6,13 +6,13 @@ MAKEFLAGS += --no-print-directory
 export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
 
 target := x86_64-unknown-linux-musl
-binaries := linnet-agent linnet-updater linnet-keys linnet-live linnet-bench linnet-update-suite linnet-test-agent
+binaries := linnet-agent linnet-updater linnet-keys linnet-live linnet-bench linnet-update-suite linnet-test-agent linnet-manual
 plugins := inventory persistence integrity
-packages := linnet-agent linnet-updater linnet-publisher linnet-live linnet-bench linnet-update-suite
+packages := linnet-agent linnet-updater linnet-publisher linnet-live linnet-bench linnet-update-suite linnet-packaging
 version = $(shell sed -nE 's/^version = "(.*)"/\1/p' Cargo.toml | head -n 1)
 out := target/$(target)/release
 
-.PHONY: run build package demo-update test test-unit test-live test-channel test-fleet test-update test-docker test-kernels test-systemd test-power test-machines lint bench setup-build setup-test clean help
+.PHONY: run build package packages demo-update test test-unit test-live test-channel test-fleet test-update test-docker test-install test-kernels test-systemd test-power test-machines lint bench setup-build setup-test clean help
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -34,7 +34,7 @@ build: setup-build ## binaries into dist/bin/
 	install -m 0644 "$$(ls -t $(out)/build/linnet-agent-*/out/linnet-programs | head -n 1)" dist/linnet-programs.o
 
 # The machines come last and together: each has two processors of its own, and waits most of its time.
-test: setup-test build lint test-unit test-live test-channel test-fleet test-update test-docker test-machines ## everything
+test: setup-test build lint test-unit test-live test-channel test-fleet test-update test-docker test-install test-machines ## everything
 	@echo "all suites passed"
 
 test-machines: setup-test build
@@ -45,8 +45,14 @@ package: build ## the release that linnet-keys add-release takes, into dist/
 	install -d dist/release/bin dist/release/systemd
 	install -m 0755 dist/bin/linnet-agent dist/bin/linnet-updater dist/release/bin/
 	install -m 0644 systemd/*.service systemd/*.timer systemd/*.conf dist/release/systemd/
+	dist/bin/linnet-manual dist/release/share
+	rm -rf dist/release/share/man/man1 dist/release/share/completions/*/*linnet-keys*
 	updater/package dist/release $(version) dist/linnet-$(version)-x86_64.tar.gz
 	@ls -l dist/linnet-$(version)-x86_64.tar.gz
+
+packages: build ## deb and rpm of a fleet, into dist/packages/: make packages ROOT=channel/1.root.json [BUNDLE=…] [CHANNEL=URL]
+	tests/setup packers
+	packaging/build --root "$(ROOT)" $(if $(BUNDLE),--bundle "$(BUNDLE)") $(if $(CHANNEL),--channel "$(CHANNEL)")
 
 demo-update: build ## the story of an update in a minute, on a scratch root
 	tests/demo-update
@@ -74,6 +80,11 @@ test-docker: build ## real containers
 	tests/docker/run
 	tests/docker/plugins
 
+test-install: setup-test build ## packages, installer and image, where they have it hard
+	tests/install/check
+	tests/install/run
+	tests/install/image
+
 test-kernels: setup-test build ## the live suite on other kernels, in virtual machines
 	tests/kernels/run
 
@@ -89,7 +100,7 @@ test-power: setup-test build ## updates that lose power: every state that a reco
 lint: setup-build build ## formatting, clippy, shell scripts
 	cargo fmt --all --check
 	LINNET_EBPF_OBJECT=$(CURDIR)/dist/linnet-programs.o cargo clippy --locked --workspace --all-targets -- -D warnings
-	if command -v shellcheck >/dev/null; then shellcheck -x $$(git ls-files tests .ci | xargs grep -lE '^#!.*(bash|/sh)'); fi
+	if command -v shellcheck >/dev/null; then shellcheck -x $$(git ls-files tests packaging .ci | xargs grep -lE '^#!.*(bash|/sh)'); fi
 
 bench: build ## what the sensor costs, beside its peers
 	tests/setup bench
