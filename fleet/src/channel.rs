@@ -32,7 +32,7 @@ pub use backoff::{Backoff, spread};
 pub use client::{Channel, Discarded, Refresh};
 pub use directory::DirectoryTransport;
 pub use download::VerifiedFile;
-pub use enrolment::{ENROLMENT_PATH, Enrolment, EnrolmentError, ROOT_PATH};
+pub use enrolment::{ENROLMENT_PATH, Enrolment, ROOT_PATH};
 pub use error::{ChannelError, ExitClass};
 pub use http::HttpTransport;
 pub use offers::PluginOffer;

@@ -25,10 +25,12 @@ pub enum SettingsError {
         source: io::Error,
     },
     /// Larger than any settings file.
-    #[error("{path}: larger than {MAX_FILE_BYTES} bytes; is this the right file?")]
+    #[error("{path}: larger than {max_bytes} bytes; is this the right file?")]
     TooLarge {
         /// The file.
         path: PathBuf,
+        /// The most that is read of such a file.
+        max_bytes: usize,
     },
     /// Not JSON, or not of the expected shape.
     #[error("{path}: {key}: {message}")]
@@ -65,9 +67,32 @@ impl SettingsError {
 /// # Errors
 /// [`SettingsError::Read`] or [`SettingsError::TooLarge`].
 pub fn read(path: &Path) -> Result<Vec<u8>, SettingsError> {
-    let bytes = capped::read(path, MAX_FILE_BYTES)
+    read_capped(path, MAX_FILE_BYTES)
+}
+
+/// As [`read`], for a file that has a lower bound of its own.
+pub(crate) fn read_capped(path: &Path, max_bytes: usize) -> Result<Vec<u8>, SettingsError> {
+    let bytes = capped::read(path, max_bytes)
         .map_err(|source| SettingsError::Read { path: path.to_owned(), source })?;
-    bytes.ok_or_else(|| SettingsError::TooLarge { path: path.to_owned() })
+    bytes.ok_or_else(|| SettingsError::TooLarge { path: path.to_owned(), max_bytes })
+}
+
+/// A section of settings: a struct whose keys all have defaults, and that refuses others. The caller has serde's
+/// `Deserialize` and `Serialize` in scope.
+#[macro_export]
+macro_rules! settings_section {
+    ($(#[$doc:meta])* $name:ident { $($(#[$fdoc:meta])* $field:ident: $ty:ty = $default:expr,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(default, deny_unknown_fields)]
+        pub struct $name { $($(#[$fdoc])* pub $field: $ty,)* }
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self { $($field: $default,)* }
+            }
+        }
+    };
 }
 
 /// Takes settings from bytes; `path` is for the messages. `check` has the bounds that types can't express, and gives the

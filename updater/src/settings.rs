@@ -9,6 +9,7 @@ use std::time::Duration;
 use linnet_fleet::channel::ChannelSettings;
 use linnet_fleet::settings_file;
 pub use linnet_fleet::settings_file::SettingsError;
+use linnet_fleet::settings_section;
 use serde::{Deserialize, Serialize};
 
 use crate::layout::{Layout, below};
@@ -16,22 +17,7 @@ use crate::layout::{Layout, below};
 /// Where the settings are looked for when no file is named.
 pub const DEFAULT_PATH: &str = "/etc/linnet/updater.json";
 
-macro_rules! section {
-    ($(#[$doc:meta])* $name:ident { $($(#[$fdoc:meta])* $field:ident: $ty:ty = $default:expr,)* }) => {
-        $(#[$doc])*
-        #[derive(Clone, Debug, Serialize, Deserialize)]
-        #[serde(default, deny_unknown_fields)]
-        pub struct $name { $($(#[$fdoc])* pub $field: $ty,)* }
-
-        impl Default for $name {
-            fn default() -> Self {
-                Self { $($field: $default,)* }
-            }
-        }
-    };
-}
-
-section! {
+settings_section! {
     /// All settings.
     Settings {
         /// The channel that this host follows; without one only local commands work.
@@ -49,7 +35,7 @@ section! {
     }
 }
 
-section! {
+settings_section! {
     /// Where everything is.
     Paths {
         /// Releases and links.
@@ -66,7 +52,7 @@ section! {
 }
 
 /// How the agent is started and stopped.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum ServiceSettings {
     /// By systemd.
@@ -75,7 +61,7 @@ pub enum ServiceSettings {
     Commands(Commands),
 }
 
-section! {
+settings_section! {
     /// systemd's unit.
     Systemd {
         /// The agent's unit.
@@ -83,7 +69,7 @@ section! {
     }
 }
 
-section! {
+settings_section! {
     /// Commands in place of systemd: argument lists, not shell lines. The dead-man is then a process of the updater's own.
     Commands {
         /// Starts the agent, or starts it anew where it runs. It must come back: what it starts goes to the background.
@@ -93,7 +79,7 @@ section! {
     }
 }
 
-section! {
+settings_section! {
     /// The new release's tests before the switch.
     Preflight {
         /// How long `self-test` of the new agent may take.
@@ -103,7 +89,7 @@ section! {
     }
 }
 
-section! {
+settings_section! {
     /// The watch over the new agent.
     Probation {
         /// How long one and the same process has to be well.
@@ -119,7 +105,7 @@ section! {
     }
 }
 
-section! {
+settings_section! {
     /// What releases may take of the disk.
     Disk {
         /// Room that is left free whatever is installed.

@@ -2,28 +2,14 @@
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
+use linnet_fleet::settings_section;
 use linnet_keys::release::Version;
 use linnet_plugin_manifest::policy::Policy;
 use serde::{Deserialize, Serialize};
 
 pub(crate) const MIB: u64 = 1 << 20;
 
-macro_rules! section {
-    ($(#[$doc:meta])* $name:ident { $($(#[$fdoc:meta])* $field:ident: $ty:ty = $default:expr,)* }) => {
-        $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-        #[serde(default, deny_unknown_fields)]
-        pub struct $name { $($(#[$fdoc])* pub $field: $ty,)* }
-
-        impl Default for $name {
-            fn default() -> Self {
-                Self { $($field: $default,)* }
-            }
-        }
-    };
-}
-
-section! {
+settings_section! {
     /// All settings.
     Settings {
         /// Where events go.
@@ -55,7 +41,7 @@ section! {
     }
 }
 
-section! {
+settings_section! {
     /// Where events go. Each sink gets every event.
     Output {
         /// A file that rotates by itself; `null` for none.
@@ -65,7 +51,7 @@ section! {
     }
 }
 
-section! {
+settings_section! {
     /// The rotating file. It and its predecessors never take more than `max_bytes * (keep + 1)`.
     FileOutput {
         /// Path of the current file; older ones get `.1`, `.2`, … appended.
@@ -77,7 +63,7 @@ section! {
     }
 }
 
-section! {
+settings_section! {
     /// What the sensor may use: its own cgroup.
     Limits {
         /// Whether to make one at all.
@@ -97,7 +83,7 @@ section! {
     }
 }
 
-section! {
+settings_section! {
     /// Which events are written. What is switched off is still counted, as filtered.
     Events {
         /// Process Activity: Launch, at exec.
@@ -111,7 +97,7 @@ section! {
     }
 }
 
-section! {
+settings_section! {
     /// SHA-256 of executables and scripts.
     Hash {
         /// Whether to hash.
@@ -125,7 +111,7 @@ section! {
     }
 }
 
-section! {
+settings_section! {
     /// Contents of scripts that are started by their `#!` line.
     Script {
         /// Whether to keep contents.
@@ -135,7 +121,7 @@ section! {
     }
 }
 
-section! {
+settings_section! {
     /// The ring between kernel and agent.
     Ring {
         /// Size in bytes: a power of two, at least 64 KiB.
@@ -145,7 +131,7 @@ section! {
     }
 }
 
-section! {
+settings_section! {
     /// The process table.
     ProcessTable {
         /// Most bytes it takes.
@@ -153,7 +139,7 @@ section! {
     }
 }
 
-section! {
+settings_section! {
     /// Plugins: programs of their own that find out what the sensor's hooks do not.
     Plugins {
         /// Where they are installed, each in a directory of its name; those of the channel in `.channel`.
@@ -171,7 +157,7 @@ section! {
     }
 }
 
-section! {
+settings_section! {
     /// A plugin that runs.
     EnabledPlugin {
         /// The version to take from the channel; the newest one where it is `null`.
@@ -181,7 +167,7 @@ section! {
     }
 }
 
-section! {
+settings_section! {
     /// Reports about the sensor itself.
     Health {
         /// How often the health document is written.
@@ -193,7 +179,7 @@ section! {
     }
 }
 
-section! {
+settings_section! {
     /// The fleet's settings, from the channel that this host was enrolled to.
     Fleet {
         /// File that says where the channel is and what this host is called; without it, the host follows none.

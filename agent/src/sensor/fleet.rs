@@ -4,10 +4,11 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use linnet_fleet::{
-    channel::{Enrolment, EnrolmentError},
+    channel::Enrolment,
     health::{DocumentId, RefusedDocument, Remote},
     host::Host,
     rollout::HostTraits,
+    settings_file::SettingsError,
 };
 use linnet_plugin_store::{Desk, Source};
 use linnet_settings::{
@@ -26,7 +27,7 @@ const WAVES: Duration = Duration::from_secs(30);
 pub enum FleetError {
     /// The enrolment.
     #[error(transparent)]
-    Enrolment(#[from] EnrolmentError),
+    Enrolment(#[from] SettingsError),
     /// The host's own settings.
     #[error(transparent)]
     Settings(#[from] LayerError),

@@ -7,14 +7,12 @@
 //! {"channel": {"url": "https://linnet.example.org/"}, "root": "/etc/linnet/root.json", "tags": ["web", "eu"]}
 //! ```
 
-use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use thiserror::Error;
 
 use super::settings::ChannelSettings;
-use crate::capped;
+use crate::settings_file::{self, SettingsError};
 
 /// Where the file is.
 pub const ENROLMENT_PATH: &str = "/etc/linnet/enrolment.json";
@@ -42,70 +40,42 @@ fn default_root() -> PathBuf {
     PathBuf::from(ROOT_PATH)
 }
 
-/// Why an enrolment is refused.
-#[derive(Debug, Error)]
-pub enum EnrolmentError {
-    /// The file can't be read.
-    #[error("read {path:?}: {source}")]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// It is not an enrolment.
-    #[error("{path:?}: {key}: {message}")]
-    Shape {
-        /// The file.
-        path: PathBuf,
-        /// The key.
-        key: String,
-        /// What is wrong with it.
-        message: String,
-    },
-}
-
 impl Enrolment {
     /// Reads the file; `None` for a host that was not enrolled.
     ///
     /// # Errors
-    /// [`EnrolmentError`], with the file and the key.
-    pub fn read(path: &Path) -> Result<Option<Self>, EnrolmentError> {
-        match capped::read(path, MAX_BYTES) {
-            Ok(Some(bytes)) => Self::parse(path, &bytes).map(Some),
-            Ok(None) => Err(shape(path, "the file", format!("is longer than {MAX_BYTES} bytes"))),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(source) => Err(EnrolmentError::Read { path: path.to_owned(), source }),
+    /// [`SettingsError`], with the file and the key.
+    pub fn read(path: &Path) -> Result<Option<Self>, SettingsError> {
+        match settings_file::read_capped(path, MAX_BYTES) {
+            Err(error) if error.is_absence() => Ok(None),
+            bytes => Self::parse(path, &bytes?).map(Some),
         }
     }
 
     /// Parses and checks the content of the file; `path` is for the messages.
     ///
     /// # Errors
-    /// [`EnrolmentError::Shape`].
-    pub fn parse(path: &Path, bytes: &[u8]) -> Result<Self, EnrolmentError> {
-        let shape = |key: &str, message: String| shape(path, key, message);
-        let mut json = serde_json::Deserializer::from_slice(bytes);
-        let enrolment: Self = serde_path_to_error::deserialize(&mut json)
-            .map_err(|error| shape(&error.path().to_string(), error.into_inner().to_string()))?;
-        json.end().map_err(|error| shape("the file", error.to_string()))?;
+    /// [`SettingsError::Shape`], [`SettingsError::Value`].
+    pub fn parse(path: &Path, bytes: &[u8]) -> Result<Self, SettingsError> {
+        settings_file::parse(path, bytes, Self::check)
+    }
+
+    fn check(&self) -> Result<(), (&'static str, String)> {
         let plain = |tag: &String| {
             (1..=64).contains(&tag.len())
                 && tag.bytes().all(|b| b.is_ascii_alphanumeric() || b"._:-".contains(&b))
         };
-        if enrolment.tags.len() > MAX_TAGS || !enrolment.tags.iter().all(plain) {
-            let message = format!("give at most {MAX_TAGS} tags of 1 to 64 letters, digits and ._:-");
-            return Err(shape("tags", message));
+        if self.tags.len() > MAX_TAGS || !self.tags.iter().all(plain) {
+            return Err((
+                "tags",
+                format!("give at most {MAX_TAGS} tags of 1 to 64 letters, digits and ._:-"),
+            ));
         }
-        if !enrolment.root.is_absolute() {
-            return Err(shape("root", "give an absolute path".to_owned()));
+        if !self.root.is_absolute() {
+            return Err(("root", "give an absolute path".to_owned()));
         }
-        Ok(enrolment)
+        Ok(())
     }
-}
-
-fn shape(path: &Path, key: &str, message: String) -> EnrolmentError {
-    EnrolmentError::Shape { path: path.to_owned(), key: key.to_owned(), message }
 }
 
 #[cfg(test)]
