@@ -68,6 +68,29 @@ install_brings_the_agent_up() {
     all_is 0.1.0
     systemctl is-enabled --quiet "$agent" linnet-rollback.service linnet-updater.timer || say "not all is enabled"
     systemctl is-active --quiet linnet-updater.timer || say "the timer does not run"
+    # On a slow machine it would come between the checks.
+    systemctl stop linnet-updater.timer
+}
+
+accounts_and_directories_are_set_up() {
+    local name mode
+    for name in inventory persistence integrity; do
+        getent passwd "linnet-$name" >/dev/null || say "no account for $name: $(journalctl -u linnet-setup.service -o cat -n 5)"
+    done
+    for mode in 755:/run/linnet 755:/var/lib/linnet 700:/var/lib/linnet/agent 755:/var/lib/linnet/updater 750:/var/log/linnet 750:/etc/linnet; do
+        [[ $(stat -c %a "${mode#*:}") == "${mode%%:*}" ]] || say "${mode#*:} has mode $(stat -c %a "${mode#*:}")"
+    done
+}
+
+no_unit_is_more_exposed_than_the_guide_says() {
+    local unit limit found units=0
+    while read -r unit limit; do
+        found=$(systemd-analyze security --no-pager "$unit" | sed -nE 's/.*Overall exposure level for [^:]*: ([0-9.]+) .*/\1/p')
+        [[ -n $found ]] || say "systemd-analyze says nothing of $unit"
+        [[ $(printf '%s\n' "$found" "$limit" | sort -g | tail -n 1) == "$limit" ]] || say "$unit: $found, the guide says $limit"
+        units=$((units + 1))
+    done </srv/exposure
+    ((units == 4)) || say "the guide has $units units"
 }
 
 a_good_update_is_taken_by_the_service() {
@@ -186,7 +209,8 @@ uninstall_leaves_nothing_that_runs() {
 }
 
 passed=0 failed=0
-for check in install_brings_the_agent_up a_good_update_is_taken_by_the_service the_updater_is_not_in_the_agent_s_cgroup \
+for check in install_brings_the_agent_up accounts_and_directories_are_set_up \
+    no_unit_is_more_exposed_than_the_guide_says a_good_update_is_taken_by_the_service the_updater_is_not_in_the_agent_s_cgroup \
     a_release_that_crashes_rolls_back systemd_s_verdict_rolls_back_when_the_updater_is_killed a_release_that_hangs_rolls_back a_release_that_is_never_ready_rolls_back \
     a_release_that_leaks_past_its_limit_rolls_back a_release_that_refuses_its_settings_rolls_back \
     a_release_whose_self_test_fails_is_not_switched_to the_dead_man_rolls_back_when_the_updater_is_killed \

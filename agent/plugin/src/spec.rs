@@ -58,4 +58,18 @@ mod tests {
         assert_eq!(uid_of("integrity"), uid_of("integrity"));
         assert!((FIRST_UID..FIRST_UID + (1 << 24)).contains(&uid_of("x")));
     }
+
+    #[test]
+    fn the_accounts_that_the_release_names_are_those_of_plugins() {
+        let list = include_str!("../../../systemd/linnet.sysusers.conf");
+        let mut named = Vec::new();
+        for line in list.lines().filter(|line| line.starts_with("u ")) {
+            let mut fields = line.split_whitespace().skip(1);
+            let name = fields.next().unwrap().strip_prefix("linnet-").unwrap();
+            assert_eq!(fields.next().unwrap().parse::<u32>().unwrap(), uid_of(name), "{name}");
+            named.push(name);
+        }
+        named.sort_unstable();
+        assert_eq!(named, ["integrity", "inventory", "persistence"]);
+    }
 }
