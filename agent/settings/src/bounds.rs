@@ -2,6 +2,7 @@
 
 use linnet_plugin_manifest::manifest::is_name;
 
+use crate::ignore;
 use crate::values::{MIB, Plugins, Settings};
 
 /// Plugins that run at once.
@@ -36,6 +37,9 @@ pub(crate) fn check(settings: &Settings) -> Result<(), (&'static str, String)> {
     }
     within("limits.pids_max", u64::from(settings.limits.pids_max), 16, 1 << 20)?;
     within("argv_max_bytes", u64::from(settings.argv_max_bytes), 64, u64::from(linnet_ebpf::ARGV_MAX))?;
+    within("sampling.exec_permille", u64::from(settings.sampling.exec_permille), 1, 1000)?;
+    within("sampling.fork_permille", u64::from(settings.sampling.fork_permille), 1, 1000)?;
+    ignore::check(&settings.ignore)?;
     within("hash.max_file_bytes", settings.hash.max_file_bytes, 4096, 1 << 40)?;
     within("hash.bytes_per_second", settings.hash.bytes_per_second, 64 * 1024, 1 << 40)?;
     within("hash.wait_ms", u64::from(settings.hash.wait_ms), 1, 30_000)?;

@@ -10,11 +10,13 @@
 mod bounds;
 mod file;
 pub mod fleet;
+pub mod glob;
+pub mod ignore;
 pub mod layers;
 mod values;
 
 pub use file::{DEFAULT_PATH, Hexadecimal, Loaded, SettingsError, parse};
 pub use values::{
     EnabledPlugin, Events, FileOutput, Fleet, Hash, Health, Limits, LogLevel, Output, Plugins, ProcessTable,
-    Ring, Script, Settings,
+    Ring, Sampling, Script, Settings,
 };

@@ -7,6 +7,8 @@ use linnet_keys::release::Version;
 use linnet_plugin_manifest::policy::Policy;
 use serde::{Deserialize, Serialize};
 
+use crate::ignore::IgnoreRules;
+
 pub(crate) const MIB: u64 = 1 << 20;
 
 settings_section! {
@@ -18,6 +20,10 @@ settings_section! {
         limits: Limits = Limits::default(),
         /// Which events are written.
         events: Events = Events::default(),
+        /// Processes that are not told of, by the names of the rules.
+        ignore: IgnoreRules = IgnoreRules::new(),
+        /// What share of the processes is told of.
+        sampling: Sampling = Sampling::default(),
         /// Most bytes of argv in an event; the kernel side reads no more.
         argv_max_bytes: u32 = linnet_ebpf::ARGV_MAX,
         /// SHA-256 of executables and scripts.
@@ -94,6 +100,18 @@ settings_section! {
         fork: bool = false,
         /// Script Activity.
         script: bool = true,
+    }
+}
+
+settings_section! {
+    /// What share of the processes is told of, by family. A process is told of whole, from its exec to its end, or not at
+    /// all; which ones is drawn anew at each start of the sensor, so that none can choose to be left out. Set-uid programs
+    /// and files that no path leads to are always told.
+    Sampling {
+        /// Of processes that take an image of their own: their execs, scripts and ends.
+        exec_permille: u32 = 1000,
+        /// Of processes that were only forked, where forks are told at all: their forks and ends.
+        fork_permille: u32 = 1000,
     }
 }
 

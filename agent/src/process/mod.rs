@@ -4,6 +4,8 @@ pub mod cgroups;
 pub mod key;
 pub mod seed;
 pub mod table;
+mod told;
 
 pub use key::{BootTag, Key};
 pub use table::{Ancestor, Image, Origin, Process, Table};
+pub use told::{LeftOut, Told};

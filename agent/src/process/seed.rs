@@ -4,7 +4,7 @@
 use std::{
     fs::{self, File},
     io::Read,
-    os::unix::ffi::OsStrExt,
+    os::unix::{ffi::OsStrExt, fs::MetadataExt},
     path::Path,
 };
 
@@ -25,6 +25,8 @@ pub struct Seen {
     pub cgroup: Vec<u8>,
     /// Inode number of the mount namespace, 0 where it can't be read.
     pub mnt_ns: u32,
+    /// The executable is there still, root's, and writable by nobody else.
+    pub is_roots: bool,
 }
 
 /// Files of `/proc` are read no further than this.
@@ -58,7 +60,13 @@ fn read(pid: u32, v1_controller: Option<&str>) -> Option<Seen> {
         exe: exe.unwrap_or_default(),
         cgroup: cgroup_path(&cgroups, v1_controller).to_vec(),
         mnt_ns: mnt_ns(pid).unwrap_or(0),
+        is_roots: is_roots(&format!("{directory}/exe")),
     })
+}
+
+/// Of the file itself, which the link of `/proc` leads to whatever lies at its path now.
+fn is_roots(exe: &str) -> bool {
+    fs::metadata(exe).is_ok_and(|file| file.uid() == 0 && file.mode() & 0o022 == 0 && file.nlink() > 0)
 }
 
 fn mnt_ns(pid: u32) -> Option<u32> {

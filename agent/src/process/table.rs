@@ -13,7 +13,7 @@ use std::{
     rc::Rc,
 };
 
-use super::{Key, cgroups::Cgroup};
+use super::{Key, LeftOut, Told, cgroups::Cgroup};
 
 /// Ancestors in an event.
 pub const MAX_ANCESTORS: usize = 8;
@@ -29,6 +29,8 @@ pub struct Image {
     pub name: Rc<str>,
     /// Path of the executable in its mount namespace.
     pub path: Rc<str>,
+    /// Nobody but root decides what lies at this path.
+    pub sound: bool,
 }
 
 /// A forebear, as events name it.
@@ -55,6 +57,8 @@ pub struct Process {
     pub exec_count: u32,
     /// How it came to be known.
     pub origin: Origin,
+    /// Whether anything of it is in the output.
+    pub told: Told,
     for_children: Option<Rc<[Ancestor]>>,
     ended_ns: Option<u64>,
     /// The last sweep did not find it in `/proc`.
@@ -87,6 +91,7 @@ impl Process {
             ancestors,
             exec_count: 0,
             origin,
+            told: if origin == Origin::Found { Told::Something } else { Told::Nothing },
             for_children: None,
             ended_ns: None,
             suspect: false,
@@ -123,6 +128,8 @@ pub enum End {
         cgroup: Rc<Cgroup>,
         /// How it had come to be known.
         origin: Origin,
+        /// Whether anything of it is in the output.
+        told: Told,
     },
     /// It had ended already: two threads were the last.
     Twice,
@@ -203,9 +210,13 @@ impl Table {
         cgroup: Rc<Cgroup>,
         unknown: impl FnOnce() -> Rc<Image>,
     ) {
-        let image = self.processes.get(&creator).map_or_else(unknown, |creator| Rc::clone(&creator.image));
+        let (image, told) = match self.processes.get(&creator) {
+            Some(creator) => (Rc::clone(&creator.image), creator.told.of_child()),
+            None => (unknown(), Told::Nothing),
+        };
         let ancestors = self.ancestors_below(parent);
-        self.insert(Process::new(key, image, cgroup, ancestors, Origin::Forked));
+        let process = Process::new(key, image, cgroup, ancestors, Origin::Forked);
+        self.insert(Process { told, ..process });
     }
 
     /// A process took a new image. Gives its entry, made from the record alone when its fork was lost.
@@ -214,10 +225,14 @@ impl Table {
             |process: &Process| process.ancestors.first().is_some_and(|first| first.key != parent);
         if self.processes.get(&key).is_none_or(reparented) {
             let ancestors = self.ancestors_below(parent);
-            let exec_count = self.processes.get(&key).map_or(0, |process| process.exec_count);
+            let (exec_count, told) = self
+                .processes
+                .get(&key)
+                .map_or((0, Told::Nothing), |process| (process.exec_count, process.told));
             let mut process =
                 Process::new(key, Rc::clone(&image), Rc::clone(&cgroup), ancestors, Origin::Executed);
             process.exec_count = exec_count;
+            process.told = told;
             self.insert(process);
         }
         let process = self.processes.get_mut(&key)?;
@@ -232,6 +247,20 @@ impl Table {
         Some(process)
     }
 
+    /// Something of a process is in the output now.
+    pub fn note_told(&mut self, key: Key) {
+        if let Some(process) = self.processes.get_mut(&key) {
+            process.told = Told::Something;
+        }
+    }
+
+    /// Something of a process was left out on purpose.
+    pub fn note_left_out(&mut self, key: Key, left_out: LeftOut) {
+        if let Some(process) = self.processes.get_mut(&key) {
+            process.told = process.told.or_left_out(left_out);
+        }
+    }
+
     /// A process ended. It stays for a short while.
     pub fn exit(&mut self, key: Key, boot_ns: u64) -> End {
         let end = match self.processes.get_mut(&key) {
@@ -244,6 +273,7 @@ impl Table {
                     image: Rc::clone(&process.image),
                     cgroup: Rc::clone(&process.cgroup),
                     origin: process.origin,
+                    told: process.told,
                 }
             }
         };

@@ -6,7 +6,7 @@ fn key(pid: u32) -> Key {
 }
 
 fn image(name: &str) -> Rc<Image> {
-    Rc::new(Image { name: name.into(), path: format!("/bin/{name}").into() })
+    Rc::new(Image { name: name.into(), path: format!("/bin/{name}").into(), sound: false })
 }
 
 fn host() -> Rc<Cgroup> {
@@ -37,7 +37,7 @@ fn a_fork_runs_what_its_maker_runs_and_keeps_its_count_of_images_at_zero() {
     assert_eq!(&*table.get(key(6)).unwrap().image.name, "sh");
     assert_eq!(
         table.exit(key(6), 1),
-        End::Known { image: image("sh"), cgroup: host(), origin: Origin::Forked }
+        End::Known { image: image("sh"), cgroup: host(), origin: Origin::Forked, told: Told::Nothing }
     );
 }
 
@@ -63,7 +63,7 @@ fn a_pid_used_again_is_another_process() {
     assert_eq!(&*table.get(second).unwrap().image.name, "new");
     assert_eq!(
         table.exit(second, 2),
-        End::Known { image: image("new"), cgroup: host(), origin: Origin::Executed }
+        End::Known { image: image("new"), cgroup: host(), origin: Origin::Executed, told: Told::Nothing }
     );
 }
 
@@ -73,7 +73,7 @@ fn the_end_of_a_process_that_was_there_before_is_known_as_such() {
     table.seed(key(5), key(1), image("old"), host());
     assert_eq!(
         table.exit(key(5), 1),
-        End::Known { image: image("old"), cgroup: host(), origin: Origin::Found }
+        End::Known { image: image("old"), cgroup: host(), origin: Origin::Found, told: Told::Something }
     );
 }
 

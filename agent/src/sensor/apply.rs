@@ -14,6 +14,8 @@ use super::{run::Sensor, start};
 /// Keys, each with all below it, that a running sensor follows.
 const LIVE: &[&str] = &[
     "events",
+    "ignore",
+    "sampling",
     "hash",
     "script",
     "health",
@@ -78,7 +80,7 @@ impl Sensor {
             }
         }
         let pipeline = &mut self.parts.pipeline;
-        pipeline.set_events(next.events.clone());
+        pipeline.set_events(&next);
         pipeline.set_wait(Duration::from_millis(u64::from(next.hash.wait_ms)));
         let view = pipeline.view();
         view.set_hashing(next.hash.enabled);

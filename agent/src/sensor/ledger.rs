@@ -27,10 +27,17 @@ pub enum Filter {
     Canary,
     /// A second end of the same process.
     Duplicate,
+    /// The draw left its process out.
+    Sampled,
 }
 
 impl Filter {
-    const ALL: [Self; 4] = [Self::Disabled, Self::ForkOnly, Self::Canary, Self::Duplicate];
+    const ALL: [Self; 5] = [Self::Disabled, Self::ForkOnly, Self::Canary, Self::Duplicate, Self::Sampled];
+
+    /// Its slot in an account.
+    pub const fn reason(self) -> u16 {
+        self as u16
+    }
 
     fn as_str(self) -> &'static str {
         match self {
@@ -38,15 +45,21 @@ impl Filter {
             Self::ForkOnly => "fork_only",
             Self::Canary => "canary",
             Self::Duplicate => "duplicate",
+            Self::Sampled => "sampled",
         }
     }
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+/// Names of ignore rules that are counted apart in one run. What comes later shares the last slot.
+const MAX_RULES: usize = 256;
+const LATER_RULES: &str = "ignore:later";
+
+#[derive(Clone, Debug, Default)]
 struct Account {
     received: u64,
     decode_errors: u64,
-    filtered: [u64; Filter::ALL.len()],
+    /// By slot: those of [`Filter`], then those of the rules.
+    filtered: Vec<u64>,
 }
 
 /// The books.
@@ -54,6 +67,8 @@ struct Account {
 pub struct Ledger {
     accounts: [Account; KINDS as usize],
     strangers: u64,
+    /// What the slots after those of [`Filter`] count; a rule keeps its slot when it is gone, for what it left out.
+    rules: Vec<String>,
 }
 
 impl Ledger {
@@ -74,13 +89,35 @@ impl Ledger {
 
     /// It makes no event, on purpose.
     pub fn filtered(&mut self, kind: u16, filter: Filter) {
-        if let Some(slot) = self
-            .accounts
-            .get_mut(usize::from(kind))
-            .and_then(|account| account.filtered.get_mut(filter as usize))
-        {
-            *slot += 1;
+        self.left_out(kind, filter.reason());
+    }
+
+    /// It makes no event, for the reason of a slot.
+    pub fn left_out(&mut self, kind: u16, reason: u16) {
+        let Some(account) = self.accounts.get_mut(usize::from(kind)) else { return };
+        let slot = usize::from(reason);
+        if account.filtered.len() <= slot {
+            account.filtered.resize(slot + 1, 0);
         }
+        if let Some(count) = account.filtered.get_mut(slot) {
+            *count += 1;
+        }
+    }
+
+    /// The slot that counts what a rule leaves out.
+    pub fn reason_of_rule(&mut self, name: &str) -> u16 {
+        let name =
+            if self.rules.len() < MAX_RULES { format!("ignore:{name}") } else { LATER_RULES.to_owned() };
+        let place = self.rules.iter().position(|known| *known == name).unwrap_or_else(|| {
+            self.rules.push(name);
+            self.rules.len() - 1
+        });
+        u16::try_from(Filter::ALL.len() + place).unwrap_or(u16::MAX)
+    }
+
+    fn names(&self) -> impl Iterator<Item = &str> {
+        let fixed = Filter::ALL.into_iter().map(|filter| -> &str { filter.as_str() });
+        fixed.chain(self.rules.iter().map(String::as_str))
     }
 
     /// Records of no known kind, which belong to none of the accounts.
@@ -96,9 +133,10 @@ impl Ledger {
             .zip(KIND_NAMES)
             .enumerate()
             .map(|(kind, ((account, counts), name))| {
-                let filtered = named(Filter::ALL.map(Filter::as_str), account.filtered);
+                let names = self.names();
+                let filtered = named(names, &account.filtered);
                 let dropped_counts = sinks.dropped(kind);
-                let dropped = named(DropReason::ALL.map(DropReason::as_str), dropped_counts);
+                let dropped = named(DropReason::ALL.map(DropReason::as_str), &dropped_counts);
                 let delivered = sinks.delivered(kind);
                 let settled = account.decode_errors
                     + account.filtered.iter().sum::<u64>()
@@ -122,12 +160,12 @@ impl Ledger {
     }
 }
 
-fn named<const N: usize>(names: [&str; N], counts: [u64; N]) -> BTreeMap<String, u64> {
+fn named<'n>(names: impl IntoIterator<Item = &'n str>, counts: &[u64]) -> BTreeMap<String, u64> {
     names
         .into_iter()
         .zip(counts)
-        .filter(|(_, count)| *count > 0)
-        .map(|(name, count)| (name.to_owned(), count))
+        .filter(|(_, count)| **count > 0)
+        .map(|(name, count)| (name.to_owned(), *count))
         .collect()
 }
 
@@ -164,6 +202,35 @@ mod tests {
         assert_eq!((exec.waiting, exec.ring_imbalance(), exec.agent_imbalance()), (3, 0, 0));
         assert_eq!(exec.filtered.get("canary"), Some(&1));
         assert_eq!(missing_total(&losses), 4);
+    }
+
+    #[test]
+    fn what_a_rule_leaves_out_is_counted_by_its_name_also_when_it_is_gone() {
+        let mut ledger = Ledger::default();
+        let (one, two) = (ledger.reason_of_rule("one"), ledger.reason_of_rule("two"));
+        assert_eq!(ledger.reason_of_rule("one"), one);
+        for reason in [one, two, two, Filter::Sampled.reason()] {
+            ledger.received(1);
+            ledger.left_out(1, reason);
+        }
+        let losses = ledger.losses(&Default::default(), &Shared::default());
+        let exec = losses.get("exec").unwrap();
+        let filtered: Vec<_> = exec.filtered.iter().map(|(name, count)| (name.as_str(), *count)).collect();
+        assert_eq!(filtered, [("ignore:one", 1), ("ignore:two", 2), ("sampled", 1)]);
+        assert_eq!((exec.agent_imbalance(), exec.waiting), (0, 0));
+    }
+
+    #[test]
+    fn names_of_rules_are_bounded_and_nothing_is_lost() {
+        let mut ledger = Ledger::default();
+        for number in 0..MAX_RULES + 10 {
+            let reason = ledger.reason_of_rule(&format!("r{number}"));
+            ledger.received(2);
+            ledger.left_out(2, reason);
+        }
+        let exit = ledger.losses(&Default::default(), &Shared::default()).remove("exit").unwrap();
+        assert_eq!(exit.filtered.get(LATER_RULES), Some(&10));
+        assert_eq!((exit.agent_imbalance(), exit.waiting), (0, 0));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 pub mod apply;
 pub mod canary;
 pub mod files;
+pub mod filter;
 pub mod fleet;
 pub mod ledger;
 pub mod parked;

@@ -246,7 +246,7 @@ mod tests {
 
     fn parked(pid: u32, exe: Slot, script: Slot) -> Parked {
         let key = Key { pid, start_ticks: 1 };
-        let image = Rc::new(Image { name: "x".into(), path: "/x".into() });
+        let image = Rc::new(Image { name: "x".into(), path: "/x".into(), sound: false });
         let context = Context {
             key,
             parent: key,

@@ -12,11 +12,12 @@ use std::{
 use linnet_ebpf::{Exit, KIND_EXEC, KIND_EXIT, KIND_FORK};
 use linnet_fileview::{Done, FileView, Ticket};
 use linnet_ocsf::{class::PluginEvent, line::write_line, prelude::Prelude};
-use linnet_settings::Events;
+use linnet_settings::{Events, Settings};
 
 use super::{
     canary::Canaries,
     files::{self, Slot},
+    filter::Filters,
     ledger::{Filter, Ledger},
     parked::{KeptRecord, Parked, ParkingLot},
 };
@@ -26,7 +27,7 @@ use crate::{
         exec::{Context, Frame, Scratch, with_launch, with_script},
         exit::{Ended, with_fork, with_terminate},
     },
-    process::{BootTag, Image, Key, Origin, Table, cgroups::Cgroups, seed::Seen, table::End},
+    process::{BootTag, Image, Key, LeftOut, Origin, Table, Told, cgroups::Cgroups, seed::Seen, table::End},
     record::{self, Exec, Fork, Record},
     sink::Batch,
 };
@@ -41,6 +42,7 @@ pub struct Pipeline {
     cgroups: Cgroups,
     view: Arc<FileView>,
     own_mnt_ns: u32,
+    filters: Filters,
     lot: ParkingLot,
     scratch: Scratch,
     name: Vec<u8>,
@@ -69,6 +71,8 @@ pub struct Parts {
     pub view: Arc<FileView>,
     /// The agent's own mount namespace.
     pub own_mnt_ns: u32,
+    /// That of process 1.
+    pub host_mnt_ns: u32,
     /// Where execs wait.
     pub lot: ParkingLot,
 }
@@ -85,6 +89,7 @@ impl Pipeline {
             cgroups: Cgroups::new(),
             view: parts.view,
             own_mnt_ns: parts.own_mnt_ns,
+            filters: Filters::new(parts.host_mnt_ns),
             lot: parts.lot,
             scratch: Scratch::default(),
             name: Vec::new(),
@@ -112,8 +117,9 @@ impl Pipeline {
     }
 
     /// Changes which events are written.
-    pub fn set_events(&mut self, events: Events) {
-        self.events = events;
+    pub fn set_events(&mut self, settings: &Settings) {
+        self.events = settings.events.clone();
+        self.filters.set(&settings.ignore, &settings.sampling, &mut self.ledger);
     }
 
     /// Changes how long an event waits for its hash.
@@ -129,7 +135,8 @@ impl Pipeline {
             let parent = Key { pid: one.ppid, start_ticks: starts.get(&one.ppid).copied().unwrap_or(0) };
             let name = String::from_utf8_lossy(&one.comm);
             let path = String::from_utf8_lossy(&one.exe);
-            let image = Rc::new(Image { name: Rc::from(&*name), path: Rc::from(&*path) });
+            let sound = one.is_roots && self.filters.is_of_host(one.mnt_ns);
+            let image = Rc::new(Image { name: Rc::from(&*name), path: Rc::from(&*path), sound });
             let cgroup = self.cgroups.of_path(&one.cgroup);
             if one.mnt_ns != self.own_mnt_ns && one.mnt_ns != 0 && !one.exe.is_empty() {
                 self.view.note_process(one.mnt_ns, one.key.pid, one.key.start_ticks);
@@ -204,6 +211,9 @@ impl Pipeline {
             self.ledger.filtered(KIND_FORK, Filter::Canary);
         } else if !self.events.fork {
             self.ledger.filtered(KIND_FORK, Filter::Disabled);
+        } else if let Some(left_out) = self.fork_left_out(key) {
+            self.table.note_left_out(key, left_out);
+            self.ledger.left_out(KIND_FORK, left_out.reason);
         } else if let Some(entry) = self.table.get(key) {
             self.sequence += 1;
             let frame =
@@ -211,9 +221,18 @@ impl Pipeline {
             let lines = &mut self.batch.lines;
             let written = with_fork(frame, fork, entry, |event| write_line(lines, event));
             self.count(KIND_FORK, written);
+            self.table.note_told(key);
         } else {
             // The table holds what was just put into it; were it not so, the equation would show it as waiting.
             log::error!("a fork left no entry in the process table");
+        }
+    }
+
+    /// Because its maker's image is, which it runs too, or because the draw leaves it out.
+    fn fork_left_out(&self, key: Key) -> Option<LeftOut> {
+        match self.table.get(key).map(|entry| entry.told) {
+            Some(Told::LeftOut(left_out)) => Some(left_out),
+            _ => self.filters.fork(key),
         }
     }
 
@@ -226,6 +245,11 @@ impl Pipeline {
         if self.canaries.is_exec(body.pid, self.clock.epoch_ms(body.header.boot_ns)) {
             return self.ledger.filtered(KIND_EXEC, Filter::Canary);
         }
+        if let Some(left_out) = self.filters.exec(exec, &self.name, &context) {
+            self.table.note_left_out(context.key, left_out);
+            return self.ledger.left_out(KIND_EXEC, left_out.reason);
+        }
+        self.table.note_told(context.key);
         let wanted = self.events.exec || (self.events.script && body.script.inode != 0);
         if !wanted {
             return self.ledger.filtered(KIND_EXEC, Filter::Disabled);
@@ -257,7 +281,8 @@ impl Pipeline {
         self.name.clear();
         exec.exe.write_in_namespace(&mut self.name);
         let path = String::from_utf8_lossy(&self.name);
-        let image = Rc::new(Image { name: Rc::from(&*image_name(exec)), path: Rc::from(&*path) });
+        let sound = self.filters.is_sound(body.mnt_ns, &exec.exe, &body.exe);
+        let image = Rc::new(Image { name: Rc::from(&*image_name(exec)), path: Rc::from(&*path), sound });
         let parent_image = self.table.get(parent).map(|parent| Rc::clone(&parent.image));
         let entry = self.table.exec(key, parent, Rc::clone(&image), Rc::clone(&cgroup));
         let (ancestors, exec_count) =
@@ -283,8 +308,11 @@ impl Pipeline {
             End::Known { origin: Origin::Forked, .. } if !self.events.fork => {
                 self.ledger.filtered(KIND_EXIT, Filter::ForkOnly);
             }
+            End::Known { told: Told::LeftOut(left_out), .. } => {
+                self.ledger.left_out(KIND_EXIT, left_out.reason);
+            }
             _ if self.lot.hold(key, exit) => {}
-            End::Known { image, cgroup, origin } => {
+            End::Known { image, cgroup, origin, .. } => {
                 let found = origin == Origin::Found;
                 self.write_exit(exit, &Ended { known: Some((&image, &cgroup)), found });
             }
@@ -400,5 +428,5 @@ fn image_name<'e>(exec: &Exec<'e>) -> std::borrow::Cow<'e, str> {
 
 fn image_of_comm(comm: &[u8]) -> Image {
     let name = String::from_utf8_lossy(comm.split(|&byte| byte == 0).next().unwrap_or_default());
-    Image { name: Rc::from(&*name), path: Rc::from("") }
+    Image { name: Rc::from(&*name), path: Rc::from(""), sound: false }
 }

@@ -130,15 +130,17 @@ pub fn start(mut loaded: Loaded, extra: Extra) -> Result<Sensor, StartError> {
     let (files_done, view) = start_view(settings)?;
     let boot_id = host.boot_id.as_ref().map(ToString::to_string).unwrap_or_default();
     let wait = Duration::from_millis(u64::from(settings.hash.wait_ms));
-    let pipeline = Pipeline::new(Parts {
+    let mut pipeline = Pipeline::new(Parts {
         prelude,
         boot: BootTag::new(&boot_id),
         events: settings.events.clone(),
         table: Table::new(usize::try_from(settings.process_table.max_bytes).unwrap_or(usize::MAX)),
         view,
-        own_mnt_ns: own_mnt_ns(),
+        own_mnt_ns: mnt_ns_of("self"),
+        host_mnt_ns: mnt_ns_of("1"),
         lot: ParkingLot::new(wait),
     });
+    pipeline.set_events(settings);
     let source = fleet.as_ref().map(|fleet| fleet.source.clone());
     let plugins = Plugins::start(&settings.plugins, cgroup_name(&settings.runtime_dir), source, desk)
         .map_err(|source| StartError::Resources { what: "thread of the plugins", source })?;
@@ -228,8 +230,8 @@ fn start_view(settings: &Settings) -> Result<(smol::channel::Receiver<Done>, Arc
     Ok((files_done, Arc::new(view)))
 }
 
-/// Inode number of the agent's mount namespace; 0 where /proc doesn't tell, so that every process counts as of another.
-fn own_mnt_ns() -> u32 {
-    let link = std::fs::read_link(Path::new("/proc/self/ns/mnt")).unwrap_or_default();
+/// Inode number of a process's mount namespace; 0 where /proc doesn't tell, so that every process counts as of another.
+fn mnt_ns_of(process: &str) -> u32 {
+    let link = std::fs::read_link(format!("/proc/{process}/ns/mnt")).unwrap_or_default();
     link.to_str().and_then(|text| text.strip_prefix("mnt:[")?.strip_suffix(']')?.parse().ok()).unwrap_or(0)
 }

@@ -8,6 +8,7 @@ mod disk;
 mod end;
 mod file;
 mod fork;
+mod left_out;
 mod lineage;
 mod loss;
 mod mount;
@@ -51,9 +52,10 @@ const GROUPS: [Group; 2] = [
     },
 ];
 
-const ALONE: [&[Case]; 9] = [
+const ALONE: [&[Case]; 10] = [
     seed::CASES,
     setting::CASES,
+    left_out::CASES,
     reload::CASES,
     refusal::CASES,
     operation::CASES,
