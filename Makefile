@@ -12,7 +12,7 @@ packages := linnet-agent linnet-updater linnet-publisher linnet-live linnet-benc
 version = $(shell sed -nE 's/^version = "(.*)"/\1/p' Cargo.toml | head -n 1)
 out := target/$(target)/release
 
-.PHONY: run build package packages demo-update test test-unit test-live test-channel test-fleet test-update test-docker test-install test-kernels test-systemd test-power test-machines lint bench bench-channel setup-build setup-test clean help
+.PHONY: run build package packages demo-update test test-unit test-live test-channel test-page test-fleet test-update test-docker test-install test-kernels test-systemd test-power test-machines lint bench bench-channel setup-build setup-test clean help
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -34,7 +34,7 @@ build: setup-build ## binaries into dist/bin/
 	install -m 0644 "$$(ls -t $(out)/build/linnet-agent-*/out/linnet-programs | head -n 1)" dist/linnet-programs.o
 
 # The machines come last and together: each has two processors of its own, and waits most of its time.
-test: setup-test build lint test-unit test-live test-channel test-fleet test-update test-docker test-install test-machines ## everything
+test: setup-test build lint test-unit test-live test-channel test-page test-fleet test-update test-docker test-install test-machines ## everything
 	@echo "all suites passed"
 
 test-machines: setup-test build
@@ -59,6 +59,9 @@ demo-update: build ## the story of an update in a minute, on a scratch root
 
 test-channel: setup-test build ## channels between Linnet and python-tuf
 	LINNET_KEYS=dist/bin/linnet-keys tests/channel/foreign
+
+test-page: setup-test build ## the channel's page, in a headless browser
+	tests/page/run
 
 test-fleet: setup-test build ## the agent follows settings and plugins from a signed channel, by nginx over TLS
 	tests/fleet/run

@@ -4,8 +4,8 @@
 //! parent, the container), never of what a process calls itself: `argv[0]` and the task's name are not in the language.
 //! And because a rule is a place to hide in, it is narrow where it says nothing:
 //!
-//! - without `container` it is for the host alone: the mount namespace of process 1, in which nobody but root decides what
-//!   file lies at a path;
+//! - without `container` it is for the host alone: the mount namespaces of process 1 and of the sensor, in which
+//!   nobody but root decides what file lies at a path;
 //! - the file must belong to one of `owners`, root if nothing is said, and be writable by nobody else;
 //! - without `script` it is never for an exec that started a script, so that a rule for `/bin/sh` is none for what is
 //!   written in sh.

@@ -37,6 +37,33 @@ pub const LOCAL_ONLY: &[&str] = &[
 pub const CEILINGS: &[&str] =
     &["limits.cpu_permille", "limits.memory_max_bytes", "limits.memory_high_bytes", "limits.pids_max"];
 
+/// Keys, each with all below it, that a running sensor follows.
+pub const LIVE: &[&str] = &[
+    "events",
+    "ignore",
+    "sampling",
+    "hash",
+    "script",
+    "health",
+    "log_level",
+    "ring.coalesce_ms",
+    "limits.cpu_permille",
+    "limits.cpu_period_ms",
+    "limits.memory_max_bytes",
+    "limits.memory_high_bytes",
+    "limits.pids_max",
+    "plugins.enabled",
+    "plugins.policy",
+    "plugins.trial_s",
+    "fleet.poll_s",
+    "fleet.trial_s",
+];
+/// Whether a running sensor follows a change of this key; else it waits for the next start.
+#[must_use]
+pub fn is_live(key: &str) -> bool {
+    LIVE.iter().any(|live| key == *live || key.strip_prefix(live).is_some_and(|rest| rest.starts_with('.')))
+}
+
 /// Whose value it is.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Origin {

@@ -15,6 +15,7 @@ pub mod ignore;
 pub mod layers;
 mod values;
 
+pub use bounds::{RANGES, Range};
 pub use file::{DEFAULT_PATH, Hexadecimal, Loaded, SettingsError, parse};
 pub use values::{
     EnabledPlugin, Events, FileOutput, Fleet, Hash, Health, Limits, LogLevel, Output, Plugins, ProcessTable,

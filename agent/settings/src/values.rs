@@ -74,15 +74,16 @@ settings_section! {
     Limits {
         /// Whether to make one at all.
         enabled: bool = true,
-        /// Refuse to start where the limits can't be enforced; otherwise run, and say so.
+        /// Refuse to start (code 3) where the limits can't be enforced, instead of running degraded.
         required: bool = false,
-        /// Processor time in thousandths of one core.
+        /// Processor time in thousandths of one core: 500 is half a core.
         cpu_permille: u32 = 500,
-        /// Period of the processor limit.
+        /// Period of the processor limit. `cpu_permille * cpu_period_ms` must be 1000 at least, the kernel's smallest quota.
         cpu_period_ms: u32 = 100,
-        /// Memory in bytes, the ring included.
+        /// Memory at which the kernel kills; ring and maps included.
         memory_max_bytes: u64 = 128 * MIB,
-        /// Memory at which the kernel begins to reclaim; seven eighths of the maximum when `null`.
+        /// Memory at which the kernel begins to reclaim (cgroup v2); seven eighths of the maximum when `null`, and never
+        /// above it.
         memory_high_bytes: Option<u64> = None,
         /// Processes and threads.
         pids_max: u32 = 64,
@@ -96,7 +97,8 @@ settings_section! {
         exec: bool = true,
         /// Process Activity: Terminate.
         exit: bool = true,
-        /// Process Activity: Launch, at fork. Off by default: most forks exec at once.
+        /// Process Activity: Launch, at fork, and the ends of processes that never execute. Off by default: most forks exec
+        /// at once.
         fork: bool = false,
         /// Script Activity.
         script: bool = true,
@@ -118,13 +120,13 @@ settings_section! {
 settings_section! {
     /// SHA-256 of executables and scripts.
     Hash {
-        /// Whether to hash.
+        /// Whether to hash. `false` also leaves scripts without content.
         enabled: bool = true,
         /// Larger files are not hashed.
         max_file_bytes: u64 = 128 * MIB,
         /// Bytes hashed a second, after a burst of four seconds' worth.
         bytes_per_second: u64 = 64 * MIB,
-        /// How long an event waits for its hash.
+        /// How long an event waits for its hash. A file is given up after this time, and after five seconds at the earliest.
         wait_ms: u32 = 2000,
     }
 }
@@ -142,7 +144,7 @@ settings_section! {
 settings_section! {
     /// The ring between kernel and agent.
     Ring {
-        /// Size in bytes: a power of two, at least 64 KiB.
+        /// Size: a power of two, at most half of `limits.memory_max_bytes`.
         bytes: u32 = 8 << 20,
         /// How often the agent looks while events flow.
         coalesce_ms: u32 = 10,
@@ -152,7 +154,7 @@ settings_section! {
 settings_section! {
     /// The process table.
     ProcessTable {
-        /// Most bytes it takes.
+        /// Most bytes it takes, at most half of `limits.memory_max_bytes`.
         max_bytes: u64 = 4 * MIB,
     }
 }
@@ -188,7 +190,7 @@ settings_section! {
 settings_section! {
     /// Reports about the sensor itself.
     Health {
-        /// How often the health document is written.
+        /// How often the health document is written; who watches the agent takes silence for a hang.
         interval_s: u32 = 5,
         /// How often a health report is put among the events.
         report_interval_s: u32 = 300,

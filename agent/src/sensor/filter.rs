@@ -3,8 +3,8 @@
 //! Both decide from what the kernel saw at exec, before any file is opened for it. What is decided here is remembered in
 //! the process table ([`crate::process::Told`]) and counted in the ledger under the rule's name.
 //!
-//! A rule for the host believes a path only in the mount namespace of process 1, where root alone decides what lies at it.
-//! In a namespace of their own, everybody may mount their program over `/usr/bin/true`.
+//! A rule for the host believes a path only in the mount namespaces of process 1 and of the sensor itself, where root
+//! alone decides what lies at it. In a namespace of their own, everybody may mount their program over `/usr/bin/true`.
 
 use std::hash::{BuildHasher, RandomState};
 
@@ -35,13 +35,13 @@ pub struct Filters {
     sampling: Sampling,
     /// Keys the draw of this run; nobody can foresee it.
     draw: RandomState,
-    /// The mount namespace of process 1; 0 where it can't be read, and then nothing is of the host.
-    host_mnt_ns: u32,
+    /// The mount namespaces of process 1 and of the sensor; 0 for one that can't be read.
+    host_mnt_ns: [u32; 2],
 }
 
 impl Filters {
     /// Nothing is left out yet.
-    pub fn new(host_mnt_ns: u32) -> Self {
+    pub fn new(host_mnt_ns: [u32; 2]) -> Self {
         Self { rules: Vec::new(), sampling: Sampling::default(), draw: RandomState::new(), host_mnt_ns }
     }
 
@@ -55,9 +55,6 @@ impl Filters {
             })
             .collect();
         self.sampling = sampling.clone();
-        if self.host_mnt_ns == 0 && self.rules.iter().any(|one| one.rule.container == "host") {
-            log::warn!("ignore: /proc/1/ns/mnt can't be read, so no rule for the host matches");
-        }
     }
 
     /// Whether nobody but root decides what lies at the path of a file, and the file is root's.
@@ -65,9 +62,9 @@ impl Filters {
         self.is_of_host(mnt_ns) && is_at_its_path(path, facts) && belongs_to(facts, &[0])
     }
 
-    /// Whether a process is in the mount namespace of process 1.
+    /// Whether a mount namespace is one in which root alone mounts.
     pub fn is_of_host(&self, mnt_ns: u32) -> bool {
-        mnt_ns != 0 && mnt_ns == self.host_mnt_ns
+        mnt_ns != 0 && self.host_mnt_ns.contains(&mnt_ns)
     }
 
     /// Why an exec is left out; `exe` is its path as events have it.

@@ -51,7 +51,7 @@ impl Case {
     fn left_out(&self, ignore: &Value, sampling: &Value) -> Option<LeftOut> {
         let json = json!({"ignore": ignore, "sampling": sampling}).to_string();
         let settings = linnet_settings::parse(std::path::Path::new("x"), json.as_bytes()).unwrap();
-        let mut filters = Filters::new(HOST);
+        let mut filters = Filters::new([HOST, 0]);
         filters.set(&settings.ignore, &settings.sampling, &mut Ledger::default());
         let (exe, script) = (names(self.exe), names(self.script));
         let mut body = self.body;
@@ -189,7 +189,7 @@ fn another_effective_user_is_another_user() {
 
 #[test]
 fn the_draw_leaves_out_its_share_and_never_what_is_unusual() {
-    let mut filters = Filters::new(HOST);
+    let mut filters = Filters::new([HOST, 0]);
     filters.sampling = Sampling { exec_permille: 250, fork_permille: 1000 };
     let told = (0..4000).filter(|pid| filters.is_drawn(Key { pid: *pid, start_ticks: 1 }, 250)).count();
     // 1000 expected, standard deviation 27.
@@ -216,5 +216,5 @@ fn no_two_runs_draw_the_same() {
     let drawn = |filters: &Filters| {
         (0..200).map(|pid| filters.is_drawn(Key { pid, start_ticks: 1 }, 500)).collect::<Vec<_>>()
     };
-    assert_ne!(drawn(&Filters::new(HOST)), drawn(&Filters::new(HOST)));
+    assert_ne!(drawn(&Filters::new([HOST, 0])), drawn(&Filters::new([HOST, 0])));
 }

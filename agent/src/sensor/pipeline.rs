@@ -71,7 +71,7 @@ pub struct Parts {
     pub view: Arc<FileView>,
     /// The agent's own mount namespace.
     pub own_mnt_ns: u32,
-    /// That of process 1.
+    /// That of process 1; 0 where it can't be read.
     pub host_mnt_ns: u32,
     /// Where execs wait.
     pub lot: ParkingLot,
@@ -89,7 +89,7 @@ impl Pipeline {
             cgroups: Cgroups::new(),
             view: parts.view,
             own_mnt_ns: parts.own_mnt_ns,
-            filters: Filters::new(parts.host_mnt_ns),
+            filters: Filters::new([parts.host_mnt_ns, parts.own_mnt_ns]),
             lot: parts.lot,
             scratch: Scratch::default(),
             name: Vec::new(),

@@ -37,6 +37,30 @@ pub struct Places {
     pub days: Option<u32>,
 }
 
+/// What is new, for people; it is signed with the package.
+#[derive(Debug, Args)]
+pub struct Notes {
+    /// What is new, in a sentence.
+    #[arg(long, default_value = "", conflicts_with = "notes_file")]
+    notes: String,
+    /// The same from a file, of 16 KiB at most.
+    #[arg(long, value_name = "FILE")]
+    notes_file: Option<PathBuf>,
+}
+
+impl Notes {
+    /// The text.
+    pub fn read(self) -> anyhow::Result<String> {
+        let Some(path) = self.notes_file else { return Ok(self.notes) };
+        let bytes = crate::channel::read_capped(&path, MAX_NOTES_BYTES)?;
+        let text = String::from_utf8(bytes).map_err(|_| anyhow::anyhow!("{path:?} is not UTF-8"))?;
+        Ok(text.trim_end().to_owned())
+    }
+}
+
+/// Every host downloads the document that holds them.
+const MAX_NOTES_BYTES: u64 = 16 << 10;
+
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Make keys and a first, empty channel.
@@ -52,9 +76,8 @@ pub enum Command {
         /// No host that took this release goes below this version again. Default: as in the newest release, or 0.0.0.
         #[arg(long, value_name = "VERSION")]
         security_floor: Option<linnet_keys::release::Version>,
-        /// What is new, in a sentence.
-        #[arg(long, default_value = "")]
-        notes: String,
+        #[command(flatten)]
+        notes: Notes,
     },
     /// Publish `config/fleet.json`: what the fleet does, and which release whom to give when.
     PublishConfig {
@@ -79,15 +102,16 @@ pub enum Command {
         /// Its name, to be sure: it must be the one in its `plugin.json`.
         #[arg(long)]
         name: Option<String>,
-        /// What is new, in a sentence.
-        #[arg(long, default_value = "")]
-        notes: String,
+        #[command(flatten)]
+        notes: Notes,
     },
     /// Take a release or plugin back: no host takes it any more, and hosts that run it leave it.
     Revoke {
         /// Its path (release/…), its version, or the SHA-256 of its package.
         what: String,
     },
+    /// Write the channel's index.html anew, for people with a browser. Every publishing does it too.
+    Page,
     /// Sign timestamp and snapshot anew, and what else is due and has its key here. For a timer, at least daily.
     Refresh,
     /// Sign a role's document with a new life, nothing else changed.

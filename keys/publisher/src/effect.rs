@@ -62,7 +62,7 @@ pub fn sweep(channel: &Path) -> Result<()> {
         let entry = entry?;
         let name = entry.file_name();
         let name = name.as_encoded_bytes();
-        if name.starts_with(b".") && name.ends_with(b".json.tmp") {
+        if name.starts_with(b".") && (name.ends_with(b".json.tmp") || name == b".index.html.tmp") {
             remove(&entry.path())?;
         }
     }

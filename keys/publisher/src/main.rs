@@ -14,6 +14,7 @@ mod effect;
 mod host;
 mod key_store;
 mod package;
+mod page;
 mod passphrase;
 mod plugin_package;
 mod publish;
@@ -51,16 +52,17 @@ fn run(Cli { places, command }: Cli) -> Result<String> {
     match command {
         Command::Init { organisation } => command::init::run(&context, organisation),
         Command::AddRelease { package, security_floor, notes } => {
-            command::add::release(&context, &package, security_floor, notes)
+            command::add::release(&context, &package, security_floor, notes.read()?)
         }
         Command::AddPlugin { package, name, notes } => {
-            command::add::plugin(&context, &package, name.as_deref(), notes)
+            command::add::plugin(&context, &package, name.as_deref(), notes.read()?)
         }
         Command::PublishConfig { file, unchecked, hosts, dry_run } => {
             let how = command::config::How { unchecked, hosts: hosts.as_deref(), dry_run };
             command::config::run(&context, &file, how)
         }
         Command::Revoke { what } => command::revoke::run(&context, &what),
+        Command::Page => command::page(&context),
         Command::Refresh => command::refresh::run(&context),
         Command::Renew { role } => command::refresh::renew(&context, &role),
         Command::Rotate { role, retire, add, threshold } => {

@@ -156,3 +156,11 @@ proptest! {
         prop_assert!(leaves(&all.settings).keys().eq(all.origins.keys()));
     }
 }
+
+#[test]
+fn every_live_key_is_a_key() {
+    let settings = serde_json::to_value(Settings::default()).unwrap();
+    for key in LIVE {
+        assert!(settings.pointer(&format!("/{}", key.replace('.', "/"))).is_some(), "{key}");
+    }
+}

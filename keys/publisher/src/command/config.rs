@@ -112,6 +112,21 @@ pub fn current(channel: &Channel) -> Result<Option<(Value, FleetDocument)>> {
     )))
 }
 
+/// The document before this version, as far as it is in the channel still. Nobody signed that it was the one before: it is
+/// only shown.
+pub fn former(channel: &Channel, version: u64) -> Option<(Value, u64)> {
+    let (directory, name) = PATH.rsplit_once('/')?;
+    let entries = std::fs::read_dir(channel.directory().join("targets").join(directory)).ok()?;
+    let files = entries.flatten().map(|entry| entry.path());
+    let documents =
+        files.filter(|path| path.to_string_lossy().ends_with(&format!(".{name}"))).filter_map(|path| {
+            let value: Value = serde_json::from_slice(&read_capped(&path, MAX_BYTES).ok()?).ok()?;
+            let its = value.get("version")?.as_u64()?;
+            Some((value, its))
+        });
+    documents.filter(|(_, its)| *its < version).max_by_key(|(_, its)| *its)
+}
+
 /// The paths of the releases that the document gives to hosts, to all or by overrides to some.
 pub fn offered(document: &Value) -> BTreeSet<String> {
     let overrides = document.get("overrides").and_then(Value::as_array).into_iter().flatten();

@@ -98,6 +98,7 @@ pub fn run(context: &Context, organisation: bool) -> Result<String> {
     effect::write(&directory.join("1.root.json"), &sign("root", to_value(&root))?, effect::PUBLIC)?;
     let channel = Channel::load(directory)?;
     crate::publish::remember(&channel, &context.store)?;
+    crate::page::write(&channel, context.clock)?;
     Ok(tell(context, organisation, found))
 }
 

@@ -3,7 +3,7 @@
 pub mod add;
 pub mod bundle;
 pub mod config;
-mod difference;
+pub mod difference;
 pub mod init;
 pub mod inspect;
 pub mod reach;
@@ -23,6 +23,7 @@ use crate::channel::{self, Channel};
 use crate::draft::{self, Clock, Signers};
 use crate::effect;
 use crate::key_store::KeyStore;
+use crate::page;
 use crate::publish::{Change, Outcome, publish};
 
 /// What every command works on.
@@ -62,8 +63,21 @@ impl Context {
     /// Publishes, and says so.
     pub fn publish(&self, channel: &Channel, change: &Change, done: &str) -> Result<String> {
         let outcome = publish(channel, &self.store, self.clock, change)?;
-        Ok(tell(&outcome, done))
+        let mut told = tell(&outcome, done);
+        if matches!(outcome, Outcome::Published(_))
+            && let Err(error) = Channel::load(&self.channel).and_then(|new| page::write(&new, self.clock))
+        {
+            let _ = writeln!(told, "{} was not written, which no host minds: {error:#}", page::NAME);
+        }
+        Ok(told)
     }
+}
+
+/// `page`: writes the page anew.
+pub fn page(context: &Context) -> Result<String> {
+    let (channel, _lock) = context.open()?;
+    page::write(&channel, context.clock)?;
+    Ok(format!("wrote {}\n", channel.directory().join(page::NAME).display()))
 }
 
 /// What became of a change, for people.

@@ -207,6 +207,45 @@ fn whom_a_document_touches_is_told_before_it_is_published() {
 }
 
 #[test]
+fn every_publishing_writes_the_page_and_what_stands_in_it_is_text() {
+    let place = Place::filled(&[]);
+    let page = || fs::read_to_string(place.path("channel/index.html")).unwrap();
+    assert!(page().contains("None yet."));
+    let evil = "<script>alert(1)</script>\u{202e}\u{1b}[2J & \"'";
+    fs::write(place.path("notes.txt"), format!("{evil}\nsecond line\n")).unwrap();
+    place.run(&["add-release", "one.tar.gz", "--notes-file", "notes.txt"]);
+    let text = page();
+    assert!(text.contains(
+        "&lt;script&gt;alert(1)&lt;/script&gt;\u{fffd}\u{fffd}[2J &amp; &quot;&#39;\nsecond line</p>"
+    ));
+    assert_eq!(text.matches("<script>").count(), 1);
+    assert!(!text.contains('\u{202e}') && !text.contains('\u{1b}'));
+    // The notes are signed with the release.
+    let inspected: Value = serde_json::from_str(&place.run(&["inspect", "--json"])).unwrap();
+    assert_eq!(inspected["packages"][0]["package"]["notes"], format!("{evil}\nsecond line"));
+    place.fleet(1, "0.1.0");
+    place.run(&["publish-config", "fleet.json"]);
+    place.fleet(2, "0.1.0");
+    place.run(&["publish-config", "fleet.json"]);
+    assert!(page().contains("nothing but its number"));
+    fs::remove_file(place.path("channel/index.html")).unwrap();
+    place.run(&["refresh"]);
+    assert!(page().contains("Version <b>2</b>"));
+    // It is no part of what hosts trust: without it and with another one they see the same.
+    let seen = follow(&place);
+    fs::write(place.path("channel/index.html"), "other").unwrap();
+    assert_eq!(follow(&place), seen);
+    // A page that can't be written is told, and nothing else suffers.
+    fs::remove_file(place.path("channel/index.html")).unwrap();
+    fs::create_dir(place.path("channel/index.html")).unwrap();
+    assert!(place.run(&["refresh"]).contains("index.html was not written"));
+    fs::write(place.path("notes.txt"), "x".repeat(20_000)).unwrap();
+    assert!(
+        place.refused(&["add-release", "two.tar.gz", "--notes-file", "notes.txt"]).contains("longer than")
+    );
+}
+
+#[test]
 fn a_revoked_release_is_gone_and_stays_gone() {
     let place = Place::filled(&[]);
     place.run(&["add-release", "one.tar.gz"]);
