@@ -12,7 +12,7 @@ packages := linnet-agent linnet-updater linnet-publisher linnet-live linnet-benc
 version = $(shell sed -nE 's/^version = "(.*)"/\1/p' Cargo.toml | head -n 1)
 out := target/$(target)/release
 
-.PHONY: run build package packages demo-update test test-unit test-live test-channel test-page test-fleet test-update test-docker test-install test-kernels test-systemd test-power test-machines lint bench bench-channel setup-build setup-test clean help
+.PHONY: run build package packages demo-update test test-unit test-live test-channel test-page test-fleet test-update test-docker test-install test-kernels test-systemd test-power test-machines lint bench bench-channel bench-poll setup-build setup-test clean help
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -114,6 +114,10 @@ bench-channel: setup-test build ## what it costs to take a release of 100 MB, be
 	install -d dist/bench
 	install -s -m 0755 $(out)/examples/pack $(out)/examples/take_release dist/bin/linnet-keys dist/bin/linnet-updater dist/bin/linnet-test-agent dist/bench/
 	target=$(CURDIR)/dist/bench tests/channel/bench
+
+bench-poll: setup-test build ## what a poll with nothing new costs the host and the server
+	cargo build --locked --release --target $(target) -p linnet-fleet --example poll_cost
+	target=$(out)/examples LINNET_KEYS=dist/bin/linnet-keys tests/channel/poll-cost
 
 setup-build:
 	@tests/setup build

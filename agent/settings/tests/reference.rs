@@ -3,6 +3,13 @@
 //!
 //! `LINNET_SETTINGS_REGENERATE=1 cargo test -p linnet-settings --test reference` writes them anew.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test's own building blocks: a panic is its failure"
+)]
+
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs;
@@ -283,8 +290,7 @@ fn typed(kind: &str) -> Value {
         "LogLevel" => json!({"enum": ["error", "warn", "info", "debug", "trace"]}),
         "Version" => json!({"type": "string", "pattern": "^[0-9]+\\.[0-9]+\\.[0-9]+$"}),
         "PathBuf" | "PathPattern" => json!({"type": "string", "pattern": "^/"}),
-        "String" | "WordPattern" => json!({"type": "string"}),
-        "Capability" => json!({"type": "string"}),
+        "String" | "WordPattern" | "Capability" => json!({"type": "string"}),
         kind if kind.starts_with("serde_json::Map") => json!({"type": "object"}),
         kind => {
             let of = kind.strip_prefix("Vec<").and_then(|kind| kind.strip_suffix('>'));

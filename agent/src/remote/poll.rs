@@ -14,7 +14,7 @@ use std::{
 
 use jiff::Timestamp;
 use linnet_fleet::{
-    channel::{Backoff, Channel, ChannelError, Enrolment, spread},
+    channel::{Channel, ChannelError, Enrolment, PollSchedule},
     health::ChannelHealth,
     rollout::MAX_DOCUMENT_BYTES,
 };
@@ -24,8 +24,6 @@ use smol::channel::{Receiver, Sender};
 
 /// The fleet's document in the channel.
 const DOCUMENT: &str = "config/fleet.json";
-/// Longest wait between tries.
-const MAX_WAIT: Duration = Duration::from_secs(3600);
 
 /// The other end of the thread. When it is dropped, the thread ends after the request that it is at.
 #[derive(Debug)]
@@ -137,34 +135,32 @@ struct Asker {
 impl Asker {
     fn run(mut self) {
         let interval = self.shared.lock().interval;
-        let mut backoff = Backoff::new(interval, MAX_WAIT);
-        // A fleet that starts together must not ask together.
-        let mut wait = spread(interval, dice()).mul_f64(unit(dice())).min(Duration::from_secs(10));
+        let mut schedule = PollSchedule::new(interval);
+        let mut wait = schedule.first(dice());
         loop {
             if !self.sleep(wait) {
                 return;
             }
-            let interval = self.shared.lock().interval;
+            schedule.set_interval(self.shared.lock().interval);
             wait = match self.ask() {
                 Ok(()) => {
-                    backoff = Backoff::new(interval, MAX_WAIT.max(interval));
                     let mut state = self.shared.lock();
                     state.health.polls += 1;
                     state.health.last_success_at = Some(Timestamp::now());
                     state.health.failures = 0;
                     state.health.last_error = None;
-                    spread(interval, dice())
+                    schedule.after_success(dice())
                 }
                 Err(error) => {
                     // The next try begins with what is on disk.
                     self.channel = None;
                     self.told = None;
-                    let wait = backoff.after_failure(error.retry_after(), dice()).max(interval / 2);
+                    let wait = schedule.after_failure(error.retry_after(), dice());
                     let mut state = self.shared.lock();
                     if state.health.failures == 0 {
                         log::warn!("channel: {error}; the settings stay as they are");
                     }
-                    state.health.failures = backoff.failures();
+                    state.health.failures = schedule.failures();
                     state.health.last_error = Some(error.to_string());
                     wait
                 }
@@ -268,10 +264,4 @@ fn dice() -> u64 {
             .unwrap_or(0)
             .wrapping_mul(0x9e37_79b9_7f4a_7c15),
     }
-}
-
-/// A number from 0 to 1.
-#[expect(clippy::cast_precision_loss, reason = "it only spreads a wait")]
-fn unit(dice: u64) -> f64 {
-    dice as f64 / u64::MAX as f64
 }

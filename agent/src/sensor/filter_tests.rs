@@ -87,6 +87,7 @@ impl Case {
         filters.exec(&exec, &written, &context)
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "a rule is written where it is asked for")]
     fn is_ignored_by(&self, rule: Value) -> bool {
         self.left_out(&json!({ "r": rule }), &json!({})).is_some_and(|left_out| left_out.by_image)
     }

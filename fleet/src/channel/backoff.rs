@@ -56,7 +56,7 @@ pub fn spread(interval: Duration, dice: u64) -> Duration {
 }
 
 /// A uniform part of a duration.
-fn fraction(of: Duration, dice: u64) -> Duration {
+pub(super) fn fraction(of: Duration, dice: u64) -> Duration {
     let nanos = of.as_nanos().saturating_mul(u128::from(dice)) >> 64;
     Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
 }
