@@ -14,7 +14,7 @@ use ureq::{Agent, Proxy, ProxyProtocol};
 use super::error::ChannelError;
 use super::paced::{Pace, PacedConnector};
 use super::reply;
-use super::settings::{ChannelSettings, ProxyChoice, without_credentials};
+use super::settings::{ChannelSettings, ProxyChoice, SMALL_BYTES, without_credentials};
 use super::tls;
 use super::transport::{Body, Get, Reply, Transport, Validators};
 
@@ -27,8 +27,10 @@ const MAX_IDLE: Duration = Duration::from_secs(15);
 /// Fetches from a web server.
 #[derive(Debug)]
 pub struct HttpTransport {
-    agent: Agent,
-    settings: ChannelSettings,
+    /// Two, because a deadline has to be an agent's own: given with a request, it makes the client build its TLS
+    /// configuration anew each time, all authorities included, and forget every session that could be resumed.
+    metadata: Agent,
+    downloads: Agent,
     /// Without a slash at its end.
     base: Base,
     proxy: Option<Proxy>,
@@ -73,36 +75,45 @@ impl HttpTransport {
         if proxy.as_ref().is_some_and(|proxy| proxy.protocol() != ProxyProtocol::Http) {
             return Err(refused("proxy", PROXY_FORM));
         }
-        let mut config = Config::builder()
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .max_response_header_size(MAX_HEADER_BYTES)
-            .input_buffer_size(BUFFER_BYTES)
-            .max_idle_connections(1)
-            .max_idle_connections_per_host(1)
-            .max_idle_age(MAX_IDLE)
-            .timeout_resolve(Some(settings.connect_timeout()))
-            .timeout_connect(Some(settings.connect_timeout()))
-            .user_agent(concat!("linnet/", env!("CARGO_PKG_VERSION")))
-            // A body is hashed as it comes: nothing on the way may encode it.
-            .accept_encoding("identity")
-            .proxy(proxy.clone());
-        if scheme == "https" {
-            config = config.https_only(true).tls_config(tls::config(settings.ca_file.as_deref())?);
-        }
-        let pace = Pace {
-            min_bytes_per_s: settings.min_bytes_per_s,
-            window: Duration::from_millis(settings.rate_window_ms),
+        let tls = match scheme {
+            "https" => Some(tls::config(settings.ca_file.as_deref())?),
+            _ => None,
         };
-        let connector =
-            ().chain(ConnectProxyConnector::default())
-                .chain(TcpConnector::default())
-                .chain(PacedConnector(pace))
-                .chain(RustlsConnector::default());
-        let agent = Agent::with_parts(config.build(), connector, DefaultResolver::default());
+        let agent = |deadline: Duration| {
+            let config = Config::builder()
+                .http_status_as_error(false)
+                .max_redirects(0)
+                .max_redirects_will_error(false)
+                .max_response_header_size(MAX_HEADER_BYTES)
+                .input_buffer_size(BUFFER_BYTES)
+                .max_idle_connections(1)
+                .max_idle_connections_per_host(1)
+                .max_idle_age(MAX_IDLE)
+                .timeout_resolve(Some(settings.connect_timeout()))
+                .timeout_connect(Some(settings.connect_timeout()))
+                .user_agent(concat!("linnet/", env!("CARGO_PKG_VERSION")))
+                // A body is hashed as it comes: nothing on the way may encode it.
+                .accept_encoding("identity")
+                .timeout_global(Some(deadline))
+                .proxy(proxy.clone());
+            let config = match &tls {
+                Some(tls) => config.https_only(true).tls_config(tls.clone()),
+                None => config,
+            };
+            let pace = Pace {
+                min_bytes_per_s: settings.min_bytes_per_s,
+                window: Duration::from_millis(settings.rate_window_ms),
+            };
+            let connector =
+                ().chain(ConnectProxyConnector::default())
+                    .chain(TcpConnector::default())
+                    .chain(PacedConnector(pace))
+                    .chain(RustlsConnector::default());
+            Agent::with_parts(config.build(), connector, DefaultResolver::default())
+        };
+        let (metadata, downloads) = (agent(settings.request_timeout()), agent(settings.download_timeout()));
         let shown = without_credentials(&base);
-        Ok(Self { agent, settings: settings.clone(), base: Base { asked: base, shown }, proxy })
+        Ok(Self { metadata, downloads, base: Base { asked: base, shown }, proxy })
     }
 
     fn ask(
@@ -111,7 +122,8 @@ impl HttpTransport {
         uri: &Uri,
         get: &Get<'_>,
     ) -> Result<ureq::http::Response<ureq::Body>, ChannelError> {
-        let mut request = self.agent.get(uri);
+        let agent = if get.max_bytes <= SMALL_BYTES { &self.metadata } else { &self.downloads };
+        let mut request = agent.get(uri);
         if let Some(validators) = get.unless {
             if let Some(etag) = &validators.etag {
                 request = request.header(header::IF_NONE_MATCH, etag);
@@ -123,13 +135,7 @@ impl HttpTransport {
             request =
                 request.header(header::RANGE, format!("bytes={from}-")).header(header::IF_RANGE, validator);
         }
-        let deadline = self.settings.deadline(get.max_bytes);
-        request
-            .config()
-            .timeout_global(Some(deadline))
-            .build()
-            .call()
-            .map_err(|error| network_error(url.to_owned(), &error, &self.via(uri)))
+        request.call().map_err(|error| network_error(url.to_owned(), &error, &self.via(uri)))
     }
 
     /// The proxy that this request goes through, for messages.

@@ -84,6 +84,9 @@ pub(super) fn without_credentials(url: &str) -> String {
     format!("{scheme}{separator}…@{host}{}", rest.get(end..).unwrap_or_default())
 }
 
+/// Files up to this length are small: metadata and the like.
+pub(super) const SMALL_BYTES: u64 = 8 << 20;
+
 /// Which proxy a transport uses.
 #[derive(Clone, PartialEq, Eq)]
 pub enum ProxyChoice {
@@ -152,14 +155,14 @@ impl ChannelSettings {
         Duration::from_millis(self.connect_timeout_ms)
     }
 
-    /// The deadline of a request: small files are metadata and the like.
-    pub(super) fn deadline(&self, max_bytes: u64) -> Duration {
-        const SMALL: u64 = 8 << 20;
-        Duration::from_millis(if max_bytes <= SMALL {
-            self.request_timeout_ms
-        } else {
-            self.download_timeout_ms
-        })
+    /// The deadline of a request of a small file.
+    pub(super) fn request_timeout(&self) -> Duration {
+        Duration::from_millis(self.request_timeout_ms)
+    }
+
+    /// The deadline of any other request.
+    pub(super) fn download_timeout(&self) -> Duration {
+        Duration::from_millis(self.download_timeout_ms)
     }
 }
 
