@@ -113,16 +113,23 @@ impl Beside {
         self.groups.iter().any(|group| group::write(&group.directory.join("cgroup.kill"), "1").is_ok())
     }
 
-    /// Removes the cgroup, and the family's where nothing is left in it. One that is still in use stays, and is used again.
-    pub fn remove(&self) {
-        for group in &self.groups {
-            if fs::remove_dir(&group.directory).is_ok()
+    /// Removes the cgroup, and the family's where nothing is left in it. False where it is still in use: what was killed
+    /// in it takes a moment to be gone.
+    #[must_use]
+    pub fn remove(&self) -> bool {
+        self.groups.iter().fold(true, |all_gone, group| {
+            let is_gone = match fs::remove_dir(&group.directory) {
+                Ok(()) => true,
+                Err(error) => error.kind() == std::io::ErrorKind::NotFound,
+            };
+            if is_gone
                 && let Some(family) = group.directory.parent().filter(|family| *family != Path::new("/"))
             {
                 // Refused as long as others are in it.
                 let _ = fs::remove_dir(family);
             }
-        }
+            all_gone && is_gone
+        })
     }
 
     fn parts(&self) -> impl Iterator<Item = (&Group, Controller)> {

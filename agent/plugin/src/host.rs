@@ -9,6 +9,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use linnet_fleet::health;
+use linnet_limits::Beside;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use serde_json::Value;
 
@@ -20,6 +21,9 @@ use crate::supervisor::{Input, Timing};
 const REPORT: Duration = Duration::from_secs(1);
 /// How soon it is tried again where the agent had no room.
 const AGAIN: Duration = Duration::from_millis(50);
+/// At the end: how often it is tried to remove a cgroup, and how far apart.
+const LEAVE_TRIES: u32 = 25;
+const LEAVE_WAIT: Duration = Duration::from_millis(20);
 
 /// What does not change while the agent runs.
 #[derive(Clone, Debug)]
@@ -150,6 +154,8 @@ struct Loop {
     next: BTreeMap<String, (Chosen, Policy)>,
     /// Of plugins that have ended.
     books: BTreeMap<String, Books>,
+    /// Cgroups of plugins that have ended, in which something is not gone yet.
+    leaving: Vec<Beside>,
     buffer: Vec<u8>,
     stopping: bool,
     reported_at: Option<Instant>,
@@ -174,6 +180,7 @@ impl Loop {
             slots: Vec::new(),
             next: BTreeMap::new(),
             books: BTreeMap::new(),
+            leaving: Vec::new(),
             buffer: Vec::new(),
             stopping: false,
             reported_at: None,
@@ -200,6 +207,7 @@ impl Loop {
             }
             if self.stopping && self.slots.iter().all(|slot| slot.is_over() && !slot.holds()) {
                 self.make_report();
+                self.leave();
                 return;
             }
             self.wait(now);
@@ -254,8 +262,12 @@ impl Loop {
             .into_iter()
             .partition::<Vec<_>, _>(|slot| slot.is_over() && !slot.holds());
         self.slots = slots;
+        self.leaving.retain(|cgroup| !cgroup.remove());
         for slot in over {
-            self.books.insert(slot.name().to_owned(), slot.into_books());
+            let name = slot.name().to_owned();
+            let (books, cgroup) = slot.into_parts();
+            self.books.insert(name, books);
+            self.leaving.extend(cgroup.filter(|cgroup| !cgroup.remove()));
         }
         let free: Vec<String> = self
             .next
@@ -272,6 +284,23 @@ impl Loop {
                 self.slots.push(slot);
             }
         }
+    }
+
+    /// Leaves no cgroup behind, but waits for no process that can't die.
+    fn leave(&mut self) {
+        let slots = std::mem::take(&mut self.slots);
+        self.leaving.extend(slots.into_iter().filter_map(|slot| slot.into_parts().1));
+        for _ in 0..LEAVE_TRIES {
+            self.leaving.retain(|cgroup| !cgroup.remove());
+            if self.leaving.is_empty() {
+                return;
+            }
+            std::thread::sleep(LEAVE_WAIT);
+        }
+        log::warn!(
+            "{} cgroups of plugins are still in use and stay; they are used again",
+            self.leaving.len()
+        );
     }
 
     fn make_report(&self) {

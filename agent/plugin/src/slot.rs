@@ -147,8 +147,9 @@ impl Slot {
         &self.name
     }
 
-    pub(crate) fn into_books(self) -> Books {
-        self.books
+    /// What is left of it: its books, and its cgroup, to be removed.
+    pub(crate) fn into_parts(self) -> (Books, Option<Beside>) {
+        (self.books, self.cgroup)
     }
 
     /// Whether it was asked to end and has.
@@ -391,11 +392,6 @@ impl Slot {
             how.push_str(" (its memory limit was felt: raise needs.memory_max_bytes and plugins.policy)");
         }
         self.take(Input::Ended(how), options, now);
-        if let Some(cgroup) = &self.cgroup
-            && self.supervisor.is_over()
-        {
-            cgroup.remove();
-        }
     }
 
     /// Writes its state, where that is due.

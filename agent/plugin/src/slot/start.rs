@@ -83,7 +83,8 @@ impl Slot {
         // What a run before has left in it must not go on beside this one.
         if let Some(before) = self.cgroup.take() {
             let _ = before.kill();
-            before.remove();
+            // One that is still in use is used again.
+            let _ = before.remove();
         }
         let wanted = linnet_limits::Wanted {
             cpu_quota_permille_of_a_core: grant.limits.cpu_permille,
