@@ -220,7 +220,108 @@ mod tests {
         assert!(lines.held.capacity() <= 8 * 1024);
     }
 
+    /// JSON as a hostile plugin may write it: the names that matter, in every place, with every kind of value.
+    fn hostile() -> impl Strategy<Value = Value> {
+        const NAMES: [&str; 16] = [
+            "event",
+            "ready",
+            "pong",
+            "state",
+            "log",
+            "level",
+            "message",
+            "class_uid",
+            "activity_id",
+            "severity_id",
+            "type_uid",
+            "category_uid",
+            "time",
+            "metadata",
+            "device",
+            "",
+        ];
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<u64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            prop_oneof![Just(0_i64), Just(1), Just(2004), Just(200_401), Just(NOW), Just(-1)]
+                .prop_map(Value::from),
+            ".{0,12}".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(5, 40, 8, |inner| {
+            let named = (proptest::sample::select(&NAMES[..]), inner.clone());
+            let object = proptest::collection::vec(named, 0..8).prop_map(|members| {
+                Value::Object(members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+            });
+            prop_oneof![object, proptest::collection::vec(inner, 0..6).prop_map(Value::from)]
+        })
+    }
+
+    /// What the agent vouches for holds of every event that is taken.
+    fn is_answered_for(said: &Result<Said, Invalid>) -> bool {
+        let Ok(Said::Event(event)) = said else { return true };
+        let own = [
+            "metadata",
+            "device",
+            "class_uid",
+            "activity_id",
+            "severity_id",
+            "type_uid",
+            "category_uid",
+            "time",
+        ];
+        event.class_uid == 2004
+            && event.activity_id <= 99
+            && (event.severity_id <= 6 || event.severity_id == 99)
+            && event.time_ms.abs_diff(NOW) <= 7 * 86_400_000
+            && own.iter().all(|name| !event.fields.contains_key(*name))
+    }
+
     proptest! {
+        #[test]
+        fn whatever_is_said_no_event_is_taken_that_the_agent_could_not_answer_for(
+            mut value in hostile(),
+            as_event in any::<bool>(),
+            is_nearly_right in any::<bool>(),
+        ) {
+            if let (true, Value::Object(members)) = (is_nearly_right, &mut value) {
+                for (name, number) in [("class_uid", 2004), ("activity_id", 1), ("severity_id", 3)] {
+                    members.entry(name).or_insert(number.into());
+                }
+            }
+            let line = if as_event { serde_json::json!({ "event": value }) } else { value };
+            prop_assert!(is_answered_for(&said(&line.to_string())));
+        }
+
+        /// A line that was right, with some bytes changed, lost or put in: one outcome for each line, and a later one is read.
+        #[test]
+        fn a_stream_that_was_tampered_with_is_as_many_outcomes_as_it_has_lines(
+            changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0_u8..3), 0..12),
+            cut in 1_usize..70,
+        ) {
+            let event = r#"{"event":{"class_uid":2004,"activity_id":1,"severity_id":3,"message":"m"}}"#;
+            let mut bytes = format!("{event}\n{{\"pong\":1}}\n{{\"state\":{{\"a\":[1]}}}}\n").repeat(3).into_bytes();
+            for (at, byte, kind) in changes {
+                let at = at.index(bytes.len());
+                match kind {
+                    0 => bytes[at] = byte,
+                    1 => drop(bytes.remove(at)),
+                    _ => bytes.insert(at, byte),
+                }
+            }
+            bytes.extend_from_slice(b"\n{\"ready\":{}}\n");
+            let wanted = bytes.iter().filter(|byte| **byte == b'\n').count();
+            let (mut lines, mut outcomes) = (Lines::default(), Vec::new());
+            for piece in bytes.chunks(cut) {
+                lines.feed(piece, |line| outcomes.push(line.and_then(|line| read(line, &[2004], NOW))));
+            }
+            prop_assert_eq!(outcomes.len(), wanted);
+            prop_assert!(outcomes.iter().all(is_answered_for));
+            prop_assert_eq!(outcomes.last(), Some(&Ok(Said::Ready)));
+        }
+
         #[test]
         fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             let _ = read(&bytes, &[2004], NOW);
