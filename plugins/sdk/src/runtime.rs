@@ -14,7 +14,7 @@ use crate::event::Event;
 use crate::input::{Heard, Input};
 
 /// The average share of a core, in thousandths, where the settings say nothing.
-const CPU_PERMILLE: u64 = 10;
+const CPU_PERMILLE: u64 = 8;
 /// The longest state that fits into a line of the protocol.
 const MAX_STATE_BYTES: usize = 250 * 1024;
 /// Calls of `pace` between two looks at the clocks.
