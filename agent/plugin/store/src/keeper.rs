@@ -86,6 +86,8 @@ struct Work {
     fetching: Option<(String, Build)>,
     /// The memory as it is on the disk.
     saved: BTreeMap<String, Memory>,
+    /// Why the last change could not be written down.
+    save_error: Option<String>,
     /// Something may lie on the disk that is not needed any more.
     is_untidy: bool,
     dice: u64,
@@ -127,6 +129,7 @@ impl Work {
             in_use: BTreeSet::new(),
             fetching: None,
             saved,
+            save_error: None,
             is_untidy: true,
             dice,
         }
@@ -260,17 +263,16 @@ impl Work {
             asked.insert(name.clone());
             picks.insert(name.clone(), self.decide(&name, &request));
         }
-        if self.memories() != self.saved
-            && let Err(error) = self.save()
-        {
+        let saved = if self.memories() == self.saved { Ok(()) } else { self.save() };
+        if let Err(error) = &saved {
             // Nothing new is tried that could not be written down; what is good goes on.
-            log::error!("{}: {error}: plugins stay as they are", self.trees.top().display());
             for (name, pick) in &mut picks {
                 if let Pick::Run { on_trial: true, .. } = pick {
-                    *pick = self.before(name, &error);
+                    *pick = self.before(name, error);
                 }
             }
         }
+        self.tell(saved.err());
         if std::mem::take(&mut self.is_untidy) {
             self.tidy();
         }
@@ -287,10 +289,7 @@ impl Work {
         let memory = &mut entry.memory;
         let trying = memory.trying.as_ref().map(|trying| trying.build);
         match decision.run {
-            Some(build) if decision.is_new && trying != Some(build) => {
-                log::info!("plugin {name} {} is tried", build.version);
-                memory.put_on_trial(build);
-            }
+            Some(build) if decision.is_new && trying != Some(build) => memory.put_on_trial(build),
             // Another version is wanted meanwhile.
             Some(build) if trying.is_some_and(|trying| trying != build) => memory.trying = None,
             _ => {}
@@ -361,6 +360,14 @@ impl Work {
         }
     }
 
+    /// Logs why nothing can be written down, once for each reason.
+    fn tell(&mut self, error: Option<String>) {
+        if let Some(error) = error.as_ref().filter(|error| self.save_error.as_ref() != Some(error)) {
+            log::error!("{}: {error}: plugins stay as they are", self.trees.top().display());
+        }
+        self.save_error = error;
+    }
+
     fn memories(&self) -> BTreeMap<String, Memory> {
         let entries = self.plugins.iter().map(|(name, entry)| (name.clone(), entry.memory.clone()));
         entries.filter(|(_, memory)| *memory != Memory::default()).collect()
@@ -373,6 +380,12 @@ impl Work {
         } else {
             self.trees.make_top().map_err(|error| error.to_string())?;
             self.file.save(&memories)?;
+        }
+        for (name, memory) in &memories {
+            let before = self.saved.get(name).and_then(|before| before.trying.as_ref());
+            if let Some(trying) = memory.trying.as_ref().filter(|trying| Some(*trying) != before) {
+                log::info!("plugin {name} {}: is tried", trying.build.version);
+            }
         }
         self.saved = memories;
         Ok(())
@@ -409,10 +422,9 @@ impl Work {
             log::info!("plugin {name}: nothing of it is kept but its state");
             self.plugins.remove(&name);
         }
-        if self.memories() != self.saved
-            && let Err(error) = self.save()
-        {
-            log::warn!("{}: {error}", self.trees.top().display());
+        // What can't be written down now is so with the next change.
+        if self.memories() != self.saved {
+            let _ = self.save();
         }
         if self.plugins.is_empty() {
             self.trees.remove_top();
