@@ -1,0 +1,222 @@
+//! Reading: record by record, from a reader's own position.
+
+use std::{
+    fs::File,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    account::Settlement,
+    counts::Counts,
+    error::SpoolError,
+    layout::SEGMENT_HEADER,
+    segment::{Found, read},
+    spool::{Inner, Shared},
+    state::Position,
+};
+
+/// One reader. It takes records, and settles all that it has taken at once.
+#[derive(Debug)]
+pub struct Reader {
+    shared: Arc<Shared>,
+    name: String,
+    file: Option<(u64, File)>,
+}
+
+/// What was appended at once: whole lines, and the kind of each.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Taken {
+    payload: Vec<u8>,
+    events: usize,
+    /// When it was appended, in milliseconds since the epoch.
+    pub time_ms: i64,
+}
+
+impl Taken {
+    /// The kind of each event.
+    #[must_use]
+    pub fn kinds(&self) -> &[u8] {
+        self.payload.get(..self.events).unwrap_or_default()
+    }
+
+    /// The lines.
+    #[must_use]
+    pub fn lines(&self) -> &[u8] {
+        self.payload.get(self.events..).unwrap_or_default()
+    }
+}
+
+/// Where the next record is.
+enum Place {
+    At { position: Position, file_end: u64, open: Option<std::path::PathBuf> },
+    Nothing,
+}
+
+impl Reader {
+    pub(crate) fn new(shared: Arc<Shared>, name: String) -> Self {
+        Self { shared, name, file: None }
+    }
+
+    /// The next record; none when nothing came in this time, or when the spool was stopped and all is read.
+    ///
+    /// # Errors
+    /// When a segment can't be read; the reader stays where it is.
+    pub fn take(&mut self, patience: Duration) -> Result<Option<Taken>, SpoolError> {
+        let until = Instant::now() + patience;
+        loop {
+            let Place::At { position, file_end, open } = self.place(until) else { return Ok(None) };
+            if let Some(path) = open {
+                match File::open(&path) {
+                    Ok(file) => self.file = Some((position.segment, file)),
+                    // Dropped in this moment: the cursor has moved on.
+                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                        if self.is_at(position) {
+                            return Err(SpoolError::io("open", &path)(error));
+                        }
+                        continue;
+                    }
+                    Err(error) => return Err(SpoolError::io("open", &path)(error)),
+                }
+            }
+            let Some((_, file)) = &self.file else { continue };
+            let found = read(file, position.offset, file_end).map_err(|error| SpoolError::Io {
+                what: "read",
+                path: self.name.clone().into(),
+                source: error,
+            })?;
+            if let Some(taken) = self.advance(position, file_end, found) {
+                return Ok(Some(taken));
+            }
+        }
+    }
+
+    /// Notes what became of all that was taken since the last time. Nothing of it comes again.
+    pub fn settle(&mut self, settlement: &Settlement) {
+        let mut inner = self.shared.lock();
+        if let Some(reader) = inner.readers.get_mut(&self.name) {
+            let account = &mut reader.stored.account;
+            account.delivered = account.delivered.plus(&settlement.delivered);
+            account.filtered = account.filtered.plus(&settlement.filtered);
+            account.refused = account.refused.plus(&settlement.refused);
+            for (reason, counts) in &settlement.dropped {
+                account.drop(reason, counts);
+            }
+            reader.settle();
+        }
+        inner.dirty = true;
+        inner.save_now_and_then(false);
+        inner.collect();
+    }
+
+    /// Waits, unless the spool is stopped first: then it is `true`.
+    #[must_use]
+    pub fn rest(&self, time: Duration) -> bool {
+        let inner = self.shared.lock();
+        let waited = self.shared.end.wait_timeout_while(inner, time, |inner| !inner.stopped);
+        waited.unwrap_or_else(std::sync::PoisonError::into_inner).0.stopped
+    }
+
+    /// Whether the spool was stopped.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        self.shared.lock().stopped
+    }
+
+    fn place(&mut self, until: Instant) -> Place {
+        let mut inner = self.shared.lock();
+        loop {
+            if let Some((position, file_end)) = inner.next_place(&self.name) {
+                if self.file.as_ref().is_some_and(|(number, _)| *number == position.segment) {
+                    return Place::At { position, file_end, open: None };
+                }
+                self.file = None;
+                let path = inner.segments.iter().find(|one| one.number == position.segment);
+                return Place::At { position, file_end, open: path.map(|segment| segment.path.clone()) };
+            }
+            inner.expire();
+            inner.save_now_and_then(true);
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() || inner.stopped {
+                return Place::Nothing;
+            }
+            let waited = self.shared.more.wait_timeout(inner, left);
+            inner = waited.unwrap_or_else(std::sync::PoisonError::into_inner).0;
+        }
+    }
+
+    fn is_at(&self, position: Position) -> bool {
+        self.shared.lock().readers.get(&self.name).is_some_and(|reader| reader.cursor == position)
+    }
+
+    fn advance(&mut self, position: Position, file_end: u64, found: Found) -> Option<Taken> {
+        let mut inner = self.shared.lock();
+        let reader = inner.readers.get_mut(&self.name)?;
+        if reader.cursor != position {
+            // Its segment was dropped meanwhile, and counted.
+            return None;
+        }
+        match found {
+            Found::Skip { next } => {
+                reader.cursor.offset = next;
+                None
+            }
+            Found::End => {
+                reader.cursor.offset = file_end;
+                None
+            }
+            Found::Record { header, payload, next } => {
+                reader.cursor.offset = next;
+                let taken = Taken {
+                    events: usize::try_from(header.events).unwrap_or(0),
+                    payload,
+                    time_ms: header.time_ms,
+                };
+                let counts = Counts::of(taken.kinds());
+                reader.arrive(&header.after.minus(&counts));
+                reader.reached = header.after;
+                reader.taken = reader.cursor;
+                reader.in_flight = reader.in_flight.plus(&counts);
+                Some(taken)
+            }
+        }
+    }
+}
+
+impl Inner {
+    /// Where a reader reads on, if there is something: the position, and where that segment ends.
+    fn next_place(&mut self, name: &str) -> Option<(Position, u64)> {
+        let end = self.end();
+        let appended = self.appended;
+        loop {
+            let reader = self.readers.get_mut(name)?;
+            let at = reader.cursor;
+            let Some(segment) = self.segments.iter().find(|segment| segment.number >= at.segment) else {
+                reader.arrive(&appended);
+                return None;
+            };
+            if segment.number > at.segment {
+                reader.cursor = Position { segment: segment.number, offset: SEGMENT_HEADER as u64 };
+                continue;
+            }
+            if at.offset < segment.len {
+                return Some((at, segment.len));
+            }
+            if segment.number == end.segment {
+                // All is read: what was not met on the way is gone.
+                reader.arrive(&appended);
+                if reader.in_flight.is_zero() && reader.stored.reached != reader.reached {
+                    reader.taken = reader.cursor;
+                    reader.settle();
+                    self.dirty = true;
+                }
+                return None;
+            }
+            let next = segment.number + 1;
+            reader.cursor = Position { segment: next, offset: SEGMENT_HEADER as u64 };
+            if reader.in_flight.is_zero() {
+                reader.taken = reader.cursor;
+            }
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! Spools that were torn, flipped, or written by another version.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "the helpers are test code too"
+)]
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime},
+};
+
+use linnet_spool::{Bounds, Counts, Settlement, Spool, SpoolError};
+
+const BOUNDS: Bounds =
+    Bounds { max_bytes: 1 << 20, max_age: Duration::from_secs(3600), segment_bytes: 1 << 18 };
+const KINDS: [&[u8]; 4] = [&[0, 1], &[1, 1, 2], &[5], &[0, 3]];
+
+fn now_ms() -> i64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis() as i64
+}
+
+/// In memory where there is room for it: each of hundreds of spools is synced.
+fn scratch() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
+/// A spool of four records in one segment, whose one reader has read nothing.
+fn filled() -> (tempfile::TempDir, PathBuf, Vec<u64>) {
+    let directory = scratch();
+    let spool = Spool::open(directory.path(), BOUNDS, &["sink"]).unwrap();
+    let mut ends = Vec::new();
+    for (index, kinds) in KINDS.iter().enumerate() {
+        spool.append(kinds, line(index, kinds).as_bytes(), now_ms()).unwrap();
+        ends.push(spool.status_now().fill.bytes);
+    }
+    spool.close().unwrap();
+    let segment = directory.path().join("0000000000000001.seg");
+    assert!(segment.exists());
+    (directory, segment, ends)
+}
+
+fn line(index: usize, kinds: &[u8]) -> String {
+    kinds.iter().map(|kind| format!("{{\"record\":{index},\"kind\":{kind}}}\n")).collect()
+}
+
+fn appended() -> Counts {
+    KINDS.iter().fold(Counts::default(), |sum, kinds| sum.plus(&Counts::of(kinds)))
+}
+
+/// What is read, as indices of records, and the reader's account at the end.
+fn read(directory: &Path) -> (Vec<usize>, linnet_spool::Account, Counts) {
+    let spool = Spool::open(directory, BOUNDS, &["sink"]).unwrap();
+    let mut reader = spool.reader("sink").unwrap();
+    let (mut got, mut delivered) = (Vec::new(), Counts::default());
+    while let Some(taken) = reader.take(Duration::ZERO).unwrap() {
+        let index = KINDS.iter().enumerate().position(|(index, kinds)| {
+            *kinds == taken.kinds() && line(index, kinds).as_bytes() == taken.lines()
+        });
+        got.push(index.expect("what is read was written"));
+        delivered = delivered.plus(&Counts::of(taken.kinds()));
+    }
+    reader.settle(&Settlement { delivered, ..Settlement::default() });
+    let status = spool.status_now();
+    let (account, waiting) = status.readers["sink"].clone();
+    assert_eq!(waiting, Counts::default());
+    assert_eq!(account.delivered, delivered);
+    (got, account, status.fill.appended)
+}
+
+#[test]
+fn a_segment_cut_at_any_byte_gives_the_records_before_the_cut() {
+    let (directory, segment, ends) = filled();
+    let whole = fs::read(&segment).unwrap();
+    let state = fs::read(directory.path().join("readers.json")).unwrap();
+    for len in 0..whole.len() {
+        fs::write(&segment, &whole[..len]).unwrap();
+        fs::write(directory.path().join("readers.json"), &state).unwrap();
+        let (got, _, _) = read(directory.path());
+        let complete = ends.iter().filter(|end| **end <= len as u64).count();
+        assert_eq!(got, (0..complete).collect::<Vec<_>>(), "cut at {len}");
+        for extra in ["0000000000000002.seg", "0000000000000001.seg"] {
+            let _ = fs::remove_file(directory.path().join(extra));
+        }
+    }
+}
+
+#[test]
+fn after_a_torn_record_is_cut_new_ones_follow() {
+    let (directory, segment, ends) = filled();
+    let file = fs::OpenOptions::new().write(true).open(&segment).unwrap();
+    file.set_len(ends[3] - 1).unwrap();
+    let spool = Spool::open(directory.path(), BOUNDS, &["sink"]).unwrap();
+    assert_eq!(spool.status_now().fill.cut_bytes, ends[3] - 1 - ends[2]);
+    spool.append(&[7], b"new\n", now_ms()).unwrap();
+    let mut reader = spool.reader("sink").unwrap();
+    let mut last = Vec::new();
+    while let Some(taken) = reader.take(Duration::ZERO).unwrap() {
+        last = taken.lines().to_vec();
+    }
+    assert_eq!(last, b"new\n");
+}
+
+/// One bit of each byte; all bits of all headers are tried beside the headers' code.
+#[test]
+fn a_flipped_bit_in_any_byte_costs_at_most_its_record_and_is_counted_by_kind() {
+    let (directory, segment, ends) = filled();
+    // A record after it, in a segment of its own: then no damage is at the very end.
+    {
+        let spool = Spool::open(directory.path(), BOUNDS, &["sink"]).unwrap();
+        spool.append(&[6], b"after\n", now_ms()).unwrap();
+        spool.close().unwrap();
+    }
+    let whole = fs::read(&segment).unwrap();
+    let all = appended().plus(&Counts::of(&[6]));
+    let other: Vec<_> = ["readers.json", "0000000000000002.seg"]
+        .map(|name| directory.path().join(name))
+        .into_iter()
+        .map(|path| (fs::read(&path).unwrap(), path))
+        .collect();
+    for byte in 0..whole.len() {
+        let bit = byte * 8 + byte % 8;
+        let mut bytes = whole.clone();
+        bytes[byte] ^= 1 << (byte % 8);
+        fs::write(&segment, &bytes).unwrap();
+        for (bytes, path) in &other {
+            fs::write(path, bytes).unwrap();
+        }
+        let spool = Spool::open(directory.path(), BOUNDS, &["sink"]).unwrap();
+        let mut reader = spool.reader("sink").unwrap();
+        let mut delivered = Counts::default();
+        while let Some(taken) = reader.take(Duration::ZERO).unwrap() {
+            delivered = delivered.plus(&Counts::of(taken.kinds()));
+        }
+        reader.settle(&Settlement { delivered, ..Settlement::default() });
+        let (account, waiting) = spool.status_now().readers["sink"].clone();
+        assert_eq!((account.settled(), waiting), (all, Counts::default()), "bit {bit}");
+        let hit = ends.iter().position(|end| (bit as u64 / 8) < *end).unwrap();
+        let lost = account.dropped.get("damaged").copied().unwrap_or_default();
+        let expected = if bit / 8 < 100 { Counts::default() } else { Counts::of(KINDS[hit]) };
+        assert_eq!(lost, expected, "bit {bit}");
+        drop((reader, spool));
+        for name in ["0000000000000003.seg", "0000000000000001.seg"] {
+            let _ = fs::remove_file(directory.path().join(name));
+        }
+    }
+}
+
+#[test]
+fn a_newer_segment_is_refused_by_name_and_nothing_is_changed() {
+    let (directory, segment, _) = filled();
+    let newer = directory.path().join("0000000000000002.seg");
+    // The preface of version 2; the checksum is of the twelve bytes before it.
+    let mut bytes = b"LNTSPOOL\x02\0\0\0".to_vec();
+    let sum = crc32fast::hash(&bytes);
+    bytes.extend(sum.to_le_bytes());
+    bytes.extend(b"whatever version 2 will be");
+    fs::write(&newer, &bytes).unwrap();
+    let before = (fs::read(&segment).unwrap(), fs::read(directory.path().join("readers.json")).unwrap());
+    let error = Spool::open(directory.path(), BOUNDS, &["sink"]).unwrap_err();
+    assert!(matches!(error, SpoolError::Version { found: 2, .. }), "{error}");
+    assert!(error.to_string().contains("0000000000000002.seg"), "{error}");
+    let after = (fs::read(&segment).unwrap(), fs::read(directory.path().join("readers.json")).unwrap());
+    assert_eq!(before, after);
+    assert_eq!(fs::read(&newer).unwrap(), bytes);
+}
+
+#[test]
+fn newer_positions_are_refused_and_garbled_ones_mean_that_events_come_twice() {
+    let (directory, _, _) = filled();
+    let state = directory.path().join("readers.json");
+    fs::write(&state, r#"{"version": 2, "readers": []}"#).unwrap();
+    let error = Spool::open(directory.path(), BOUNDS, &["sink"]).unwrap_err();
+    assert!(matches!(error, SpoolError::StateVersion { found: 2, .. }), "{error}");
+    for garbage in [&b""[..], b"{", b"\0\0\0\0", br#"{"version": 1}"#] {
+        fs::write(&state, garbage).unwrap();
+        let spool = Spool::open(directory.path(), BOUNDS, &["sink"]).unwrap();
+        let mut reader = spool.reader("sink").unwrap();
+        let first = reader.take(Duration::ZERO).unwrap().unwrap();
+        assert_eq!(first.kinds(), KINDS[0], "{garbage:?}");
+    }
+}
+
+#[test]
+fn a_spool_is_one_process_s_at_a_time() {
+    let (directory, _, _) = filled();
+    let _first = Spool::open(directory.path(), BOUNDS, &["sink"]).unwrap();
+    let error = Spool::open(directory.path(), BOUNDS, &["sink"]).unwrap_err();
+    assert!(matches!(error, SpoolError::Locked { .. }), "{error}");
+}
