@@ -111,6 +111,69 @@ the_first_event_is_the_start() {
         say "$(head -n 1 "$events" | cut -c -200)"
 }
 
+# plugin NAME FILTER: what the health document says of a plugin.
+plugin() { jq -r --arg name "$1" ".plugins[] | select(.name == \$name) | $2" "$health"; }
+
+plugin_runs() { [[ $(plugin "$1" .state) == running ]]; }
+
+plugins_run() {
+    within 60 plugin_runs inventory || say "inventory: $(plugin inventory '{state, reason}')"
+    within 60 plugin_runs integrity || say "integrity: $(plugin integrity '{state, reason}')"
+}
+
+a_plugin_is_in_its_own_cgroup_beside_the_agent_in_the_delegated_unit() {
+    local group name found
+    group=/sys/fs/cgroup$(property ControlGroup)
+    [[ $(agent_cgroup) == "$group/linnet" ]] || say "the agent is in $(agent_cgroup), the service in $group"
+    for name in inventory integrity; do
+        found=$(sed -n 's,^0::,/sys/fs/cgroup,p' "/proc/$(plugin "$name" .pid)/cgroup")
+        [[ $found == "$group/linnet-plugins/$name" ]] || say "$name is in $found, the service in $group"
+        [[ $(cat "$found/memory.max") == 15728640 ]] || say "memory.max of $name is $(cat "$found/memory.max")"
+        [[ $(cat "$found/cpu.max") == "10000 100000" ]] || say "cpu.max of $name is $(cat "$found/cpu.max")"
+        [[ $(cat "$found/pids.max") == 4 ]] || say "pids.max of $name is $(cat "$found/pids.max")"
+    done
+}
+
+a_plugin_has_a_user_of_its_own_and_what_it_was_granted() {
+    local pid uids=() name
+    for name in inventory integrity; do
+        pid=$(plugin "$name" .pid)
+        uids+=("$(awk '/^Uid:/ { print $2, $3, $4, $5 }' "/proc/$pid/status")")
+        grep -qE '^NoNewPrivs:[[:space:]]1$' "/proc/$pid/status" || say "$name may get privileges"
+        grep -qE '^Seccomp:[[:space:]]2$' "/proc/$pid/status" || say "$name has no system call filter"
+    done
+    awk '{ exit !($1 > 1880000000 && $1 == $2 && $1 == $3 && $1 == $4) }' <<<"${uids[0]}" || say "users of inventory: ${uids[0]}"
+    [[ ${uids[0]} != "${uids[1]}" ]] || say "both have the user ${uids[0]}"
+    grep -qE '^CapEff:[[:space:]]0+$' "/proc/$(plugin inventory .pid)/status" || say "inventory has capabilities"
+}
+
+status_tells_what_confines_a_plugin() {
+    local layer shown
+    shown=$(plugin inventory '.sandbox | join("; ")')
+    for layer in "own cgroup" "uid 188" landlock no_new_privs "system call filter" "capabilities: none"; do
+        [[ $shown == *"$layer"* ]] || say "$layer is not in: $shown"
+    done
+    [[ $(plugin inventory '.problems | length') == 0 && $(plugin integrity '.problems | length') == 0 ]] ||
+        say "problems: $(plugin inventory .problems) $(plugin integrity .problems)"
+    linnet-agent status | grep -q 'confined by .*landlock' || say "$(linnet-agent status | grep -A 5 '^plugin')"
+}
+
+package_is_told() {
+    jq -e -n --arg name "$1" 'first(inputs | select(.package.name == $name))' "$events" >/dev/null 2>&1
+}
+
+inventory_tells_what_rpm_has_installed() {
+    within 120 package_is_told linnet-probe || say "not told: $(plugin inventory '{state, reason, losses}')"
+    jq -e -n 'first(inputs | select(.package.name == "linnet-probe")) | .package | .epoch == 4 and .release == "3" and
+        .package_manager == "rpm" and .purl == "pkg:rpm/linnet-probe@1.2-3?arch=noarch&epoch=4"' "$events" >/dev/null ||
+        say "$(grep linnet-probe "$events" | head -n 1)"
+}
+
+# How many processes run a plugin's program; the kernel keeps 15 letters of a name.
+processes_of() { cat /proc/[0-9]*/comm 2>/dev/null | grep -cx "$(cut -c -15 <<<"linnet-$1")"; }
+
+only_one_of_each_plugin() { [[ $(processes_of inventory) == 1 && $(processes_of integrity) == 1 ]]; }
+
 a_second_agent_is_refused() {
     local rc=0
     timeout 20 linnet-agent run --stdout >/dev/null 2>&1 || rc=$?
@@ -134,6 +197,8 @@ a_killed_agent_is_restarted_and_works() {
     within 60 replaced "$old" || say "state $(property ActiveState), pid $(main_pid) after 60 s"
     command_is_seen restart || say "nothing is seen after the restart"
     limit_is_set memory.max
+    plugins_run
+    within 10 only_one_of_each_plugin || say "$(processes_of inventory) of inventory, $(processes_of integrity) of integrity"
 }
 
 # systemd reads the limit of a running service at its start, so the shorter one needs a restart.
@@ -147,6 +212,11 @@ a_hung_agent_is_restarted() {
     kill -STOP "$old"
     within 60 replaced "$old" || say "state $(property ActiveState), pid $(main_pid) after 60 s"
     command_is_seen hung || say "nothing is seen after the restart"
+    # For this check alone: an emulated machine that is busy can take as long for nothing.
+    rm "/run/systemd/system/$unit.d/watchdog.conf"
+    systemctl daemon-reload
+    systemctl restart "$unit" || say "restart with the limit of the unit: $(property Result)"
+    command_is_seen restored || say "nothing is seen after the restart with the limit of the unit"
 }
 
 stop_is_clean_and_quick() {
@@ -174,7 +244,10 @@ passed=0 failed=0
 for check in service_becomes_active agent_is_in_the_delegated_cgroup agent_sees_the_mounts_of_the_host limits_are_set \
     status_exits_0 \
     status_reports_the_limits_in_force health_document_is_of_the_running_agent a_command_is_in_the_output \
-    every_line_of_the_output_is_json the_first_event_is_the_start a_second_agent_is_refused the_watchdog_is_fed \
+    every_line_of_the_output_is_json the_first_event_is_the_start a_second_agent_is_refused \
+    plugins_run a_plugin_is_in_its_own_cgroup_beside_the_agent_in_the_delegated_unit \
+    a_plugin_has_a_user_of_its_own_and_what_it_was_granted status_tells_what_confines_a_plugin \
+    inventory_tells_what_rpm_has_installed the_watchdog_is_fed \
     a_killed_agent_is_restarted_and_works a_hung_agent_is_restarted stop_is_clean_and_quick \
     the_last_event_is_the_stop status_of_a_stopped_agent_is_not_0; do
     # A shell of its own with -e, so that a check ends at the first thing that is wrong.
