@@ -57,6 +57,7 @@ struct Told {
 /// All hosts look until `until`; the halt is in the channel from `halted` on.
 fn roll_out(halted: Duration, until: Duration) -> Told {
     let (going, stopped) = (update(false), update(true));
+    let begin: Timestamp = BEGIN.parse().unwrap();
     let (inactive, random) = (timer("OnUnitInactiveSec"), timer("RandomizedDelaySec"));
     let mut told = Told { taken: Seconds::new(until.as_secs()), looks: Seconds::new(until.as_secs()) };
     for number in 0..HOSTS {
@@ -70,7 +71,7 @@ fn roll_out(halted: Duration, until: Duration) -> Told {
         let mut not_before = Timestamp::MIN;
         while look < until {
             told.looks.count(look);
-            let now = at(look);
+            let now = begin + SignedDuration::from_millis(i64::try_from(look.as_millis()).unwrap());
             let update = if look < halted { &going } else { &stopped };
             // While its document stays, a host that waits gets no other answer before the time that it was told.
             if look >= halted || now >= not_before {
