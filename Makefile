@@ -12,7 +12,7 @@ packages := linnet-agent linnet-updater linnet-publisher linnet-live linnet-benc
 version = $(shell sed -nE 's/^version = "(.*)"/\1/p' Cargo.toml | head -n 1)
 out := target/$(target)/release
 
-.PHONY: run build package packages demo-update demo-fleet test test-unit test-live test-channel test-page test-fleet test-update test-docker test-install test-kernels test-systemd test-power test-machines lint bench bench-channel bench-poll setup-build setup-test clean help
+.PHONY: run build package packages demo-update demo-fleet test test-unit test-live test-channel test-page test-fleet test-update test-states test-docker test-install test-kernels test-systemd test-power test-machines kill-points lint bench bench-channel bench-poll setup-build setup-test clean help
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -33,12 +33,12 @@ build: setup-build ## binaries into dist/bin/
 	install -s -m 0755 $(addprefix $(out)/,$(binaries)) dist/bin/
 	install -m 0644 "$$(ls -t $(out)/build/linnet-agent-*/out/linnet-programs | head -n 1)" dist/linnet-programs.o
 
-# The machines come last and together: each has two processors of its own, and waits most of its time.
-test: setup-test build lint test-unit test-live test-channel test-page test-fleet test-update test-docker test-install test-machines ## everything
+# The machines come last and together: each waits much of its time.
+test: setup-test build lint test-unit test-live test-channel test-page test-fleet test-update test-states test-docker test-install test-machines ## everything
 	@echo "all suites passed"
 
 test-machines: setup-test build
-	tests/side-by-side tests/kernels/run "tests/systemd-vm/run && tests/systemd-vm/update"
+	tests/side-by-side tests/kernels/run "tests/systemd-vm/run && tests/systemd-vm/update" tests/power-vm/run
 
 package: build ## the release that linnet-keys add-release takes, into dist/
 	rm -rf dist/release
@@ -71,9 +71,11 @@ test-fleet: setup-test build ## the agent follows settings and plugins from a si
 	tests/fleet/run
 
 # The updater under test has kill points; the one in dist/bin has none, and the next `build` makes it anew without them.
-test-update: setup-test build ## the updater killed, and on bad days
+kill-points: build
 	cargo build --locked --release --target $(target) -p linnet-updater --features kill-points
 	install -D -s -m 0755 $(out)/linnet-updater dist/kill-points/linnet-updater
+
+test-update: setup-test kill-points ## the updater killed, and on bad days
 	dist/bin/linnet-update-suite --agent dist/bin/linnet-test-agent --updater dist/kill-points/linnet-updater kill dead-man fault past revoked bundle
 
 # The kernel programs were built by `build` already.
@@ -95,13 +97,15 @@ test-install: setup-test build ## packages, installer and image, where they have
 test-kernels: setup-test build ## the live suite on other kernels, in virtual machines
 	tests/kernels/run
 
-test-systemd: setup-test build ## the service and the updater, in a virtual machine with systemd
+test-systemd: setup-test build ## the service and the updater, in virtual machines with systemd
 	tests/systemd-vm/run
 	tests/systemd-vm/update
 
-# Not among `test`: it takes its time.
-test-power: setup-test build ## updates that lose power: every state that a recorded run may leave, and machines that are cut off
-	dist/bin/linnet-update-suite --agent dist/bin/linnet-test-agent --updater dist/bin/linnet-updater power
+# Most of a case is waiting.
+test-states: setup-test build ## updates that lose power: every state that a recorded run may leave on the disk
+	dist/bin/linnet-update-suite --agent dist/bin/linnet-test-agent --updater dist/bin/linnet-updater --jobs 16 power
+
+test-power: test-states ## those, and machines that are cut off
 	tests/power-vm/run
 
 lint: setup-build build ## formatting, clippy, shell scripts
