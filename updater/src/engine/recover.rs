@@ -70,10 +70,10 @@ impl Engine<'_> {
     pub fn recover(&mut self, input: Input) -> Result<Outcome, EngineError> {
         let mut outcome = Outcome::Nothing;
         if self.state.phase != Phase::Idle {
-            (self.tell)(&format!(
-                "the updater was interrupted in {}; going on from there",
-                self.state.phase.name()
-            ));
+            let place = format!("in {}", self.state.phase.name());
+            (self.tell)(&format!("the updater was interrupted {place}; going on from there"));
+            // A probation that goes on is no other state, and would leave no trace of what happened.
+            self.note("interrupted", Some(place));
             outcome = self.drive(input, None)?;
         }
         if self.state.phase == Phase::Idle {
