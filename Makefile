@@ -12,7 +12,7 @@ packages := linnet-agent linnet-updater linnet-publisher linnet-live linnet-benc
 version = $(shell sed -nE 's/^version = "(.*)"/\1/p' Cargo.toml | head -n 1)
 out := target/$(target)/release
 
-.PHONY: run build package packages demo-update demo-fleet test test-unit test-live test-channel test-page test-fleet test-update test-states test-docker test-install test-kernels test-systemd test-power test-machines kill-points lint bench bench-channel bench-poll setup-build setup-test clean help
+.PHONY: run build package packages demo-update demo-fleet test test-unit test-live test-channel test-page test-fleet test-update test-states test-docker test-install test-kernels test-systemd test-reboots test-power test-machines kill-points lint bench bench-channel bench-poll setup-build setup-test clean help
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -100,6 +100,10 @@ test-kernels: setup-test build ## the live suite on other kernels, in virtual ma
 test-systemd: setup-test build ## the service and the updater, in virtual machines with systemd
 	tests/systemd-vm/run
 	tests/systemd-vm/update
+
+# Not among `test`: it takes its time.
+test-reboots: setup-test kill-points ## a host that is rebooted in each state of an update, in a virtual machine with systemd
+	tests/systemd-vm/reboots
 
 # Most of a case is waiting.
 test-states: setup-test build ## updates that lose power: every state that a recorded run may leave on the disk
