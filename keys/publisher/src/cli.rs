@@ -1,4 +1,4 @@
-//! The command line.
+//! The command line: what can be typed, and nothing of what it does, since the manual is made from it too.
 
 use std::path::PathBuf;
 
@@ -42,24 +42,11 @@ pub struct Places {
 pub struct Notes {
     /// What is new, in a sentence.
     #[arg(long, default_value = "", conflicts_with = "notes_file")]
-    notes: String,
+    pub notes: String,
     /// The same from a file, of 16 KiB at most.
     #[arg(long, value_name = "FILE")]
-    notes_file: Option<PathBuf>,
+    pub notes_file: Option<PathBuf>,
 }
-
-impl Notes {
-    /// The text.
-    pub fn read(self) -> anyhow::Result<String> {
-        let Some(path) = self.notes_file else { return Ok(self.notes) };
-        let bytes = crate::channel::read_capped(&path, MAX_NOTES_BYTES)?;
-        let text = String::from_utf8(bytes).map_err(|_| anyhow::anyhow!("{path:?} is not UTF-8"))?;
-        Ok(text.trim_end().to_owned())
-    }
-}
-
-/// Every host downloads the document that holds them.
-const MAX_NOTES_BYTES: u64 = 16 << 10;
 
 #[derive(Debug, Subcommand)]
 pub enum Command {

@@ -13,6 +13,7 @@ mod draft;
 mod effect;
 mod host;
 mod key_store;
+mod notes;
 mod package;
 mod page;
 mod passphrase;
@@ -52,10 +53,10 @@ fn run(Cli { places, command }: Cli) -> Result<String> {
     match command {
         Command::Init { organisation } => command::init::run(&context, organisation),
         Command::AddRelease { package, security_floor, notes } => {
-            command::add::release(&context, &package, security_floor, notes.read()?)
+            command::add::release(&context, &package, security_floor, notes::read(notes)?)
         }
         Command::AddPlugin { package, name, notes } => {
-            command::add::plugin(&context, &package, name.as_deref(), notes.read()?)
+            command::add::plugin(&context, &package, name.as_deref(), notes::read(notes)?)
         }
         Command::PublishConfig { file, unchecked, hosts, dry_run } => {
             let how = command::config::How { unchecked, hosts: hosts.as_deref(), dry_run };
