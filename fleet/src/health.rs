@@ -13,6 +13,7 @@ mod losses;
 mod output;
 mod plugins;
 mod remote;
+mod shedding;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -31,6 +32,7 @@ pub use losses::{Losses, LossesByKind};
 pub use output::{Canary, ProcessTable, Settings, Sink};
 pub use plugins::{Plugin, PluginChannel, PluginLosses, RefusedPlugin, Trial};
 pub use remote::{ChannelHealth, DocumentId, RefusedDocument, Remote};
+pub use shedding::{Pressure, Shedding};
 
 /// The version that this code writes and reads.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -76,6 +78,8 @@ pub struct Health {
     pub usage: Usage,
     /// By kind of event: how many there were, and where they are.
     pub losses: LossesByKind,
+    /// What is left out under pressure.
+    pub shedding: Shedding,
     /// Counters of hashing and script reading, by name.
     pub files: BTreeMap<String, u64>,
     /// The process table.

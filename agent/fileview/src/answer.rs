@@ -121,11 +121,14 @@ pub enum Missing {
     /// A file without a path (memfd and the like) whose process has ended.
     #[error("anonymous file of a process that has ended")]
     Anonymous,
+    /// Left out because the sensor is pressed.
+    #[error("left out under pressure")]
+    Shed,
 }
 
 impl Missing {
     /// The stable names, in the order of [`Missing::index`].
-    pub const NAMES: [&'static str; 10] = [
+    pub const NAMES: [&'static str; 11] = [
         "too_large",
         "rate_limited",
         "queue_full",
@@ -136,6 +139,7 @@ impl Missing {
         "timeout",
         "disabled",
         "anonymous",
+        "shed",
     ];
 
     /// The stable name in events.
@@ -152,6 +156,7 @@ impl Missing {
             Self::Timeout => "timeout",
             Self::Disabled => "disabled",
             Self::Anonymous => "anonymous",
+            Self::Shed => "shed",
         }
     }
 
@@ -169,6 +174,7 @@ impl Missing {
             Self::Timeout => 7,
             Self::Disabled => 8,
             Self::Anonymous => 9,
+            Self::Shed => 10,
         }
     }
 
@@ -200,8 +206,10 @@ pub struct Facts {
     pub sha256: [u8; 32],
     /// How it was reached.
     pub road: Road,
-    /// For [`Purpose::Script`], unless content is switched off.
+    /// For [`Purpose::Script`], unless content is switched off or shed.
     pub content: Option<Arc<Content>>,
+    /// Why a script is without.
+    pub content_missing: Option<Missing>,
     /// ctime had moved since the kernel saw the file (unlinked, renamed, chmod), yet device, inode, size and mtime are
     /// equal and the process that was seen still runs this inode. Never set with [`Road::Cache`].
     pub touched: bool,

@@ -91,3 +91,12 @@ impl Config {
         self
     }
 }
+
+/// What is left out under pressure.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Shed {
+    /// Contents of scripts.
+    pub contents: bool,
+    /// Hashes that are not known yet.
+    pub hashes: bool,
+}

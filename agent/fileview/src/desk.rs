@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::answer::{Answer, Done, Facts, Missing, Purpose, Request, Road, Ticket};
 use crate::cache::{ContentStore, HashCache};
-use crate::config::{Budget, Config};
+use crate::config::{Budget, Config, Shed};
 use crate::counters::Counters;
 use crate::digest::Digest;
 use crate::identity::FileId;
@@ -77,6 +77,9 @@ pub(crate) struct Desk {
     config: Config,
     pub(crate) hashing: bool,
     pub(crate) contents_wanted: bool,
+    shed: Shed,
+    /// Why contents were last not taken.
+    without_content: Missing,
     pub(crate) stopping: bool,
     pub(crate) counters: Counters,
 }
@@ -95,6 +98,8 @@ impl Desk {
             config: config.clone(),
             hashing: true,
             contents_wanted: true,
+            shed: Shed::default(),
+            without_content: Missing::Disabled,
             stopping: false,
             counters: Counters::default(),
         }
@@ -117,7 +122,8 @@ impl Desk {
         let known = match self.hashes.get(id)? {
             Ok(sha256) => {
                 let content = if self.wants_content(purpose) { Some(self.contents.get(id)?) } else { None };
-                Ok(Facts { sha256, road: Road::Cache, content, touched: false })
+                let content_missing = self.content_missing(purpose, content.is_some());
+                Ok(Facts { sha256, road: Road::Cache, content, content_missing, touched: false })
             }
             Err(missing) => Err(missing),
         };
@@ -140,6 +146,8 @@ impl Desk {
         }
         let refused = if !self.hashing {
             Some(Missing::Disabled)
+        } else if self.shed.hashes {
+            Some(Missing::Shed)
         } else if request.id.size > self.config.max_file_bytes {
             Some(Missing::TooLarge)
         } else if self.arrivals.len() >= self.config.queue_len {
@@ -245,7 +253,8 @@ impl Desk {
                         self.contents.insert(id, content.clone());
                     }
                 }
-                Ok(Facts { sha256, road, content, touched })
+                let content_missing = self.content_missing(purpose, content.is_some());
+                Ok(Facts { sha256, road, content, content_missing, touched })
             }
             Err(missing) => {
                 if matches!(missing, Missing::Io(_) | Missing::Timeout) {
@@ -315,8 +324,41 @@ impl Desk {
         }
     }
 
+    /// Whether files that are not known are hashed.
+    pub(crate) const fn hashes(&self) -> bool {
+        self.hashing && !self.shed.hashes
+    }
+
+    /// Leaves things out, or takes them up again.
+    pub(crate) fn set_shed(&mut self, shed: Shed) {
+        self.shed = shed;
+        self.note_contents();
+    }
+
+    /// Switches contents on or off.
+    pub(crate) fn set_contents_wanted(&mut self, on: bool) {
+        self.contents_wanted = on;
+        self.note_contents();
+    }
+
+    const fn note_contents(&mut self) {
+        if !self.contents_wanted {
+            self.without_content = Missing::Disabled;
+        } else if self.shed.contents {
+            self.without_content = Missing::Shed;
+        }
+    }
+
     const fn wants_content(&self, purpose: Purpose) -> bool {
-        self.contents_wanted && self.config.content_bytes > 0 && matches!(purpose, Purpose::Script)
+        self.contents_wanted
+            && !self.shed.contents
+            && self.config.content_bytes > 0
+            && matches!(purpose, Purpose::Script)
+    }
+
+    /// Why a script is without content: for what holds now, or held last, when it was read.
+    const fn content_missing(&self, purpose: Purpose, is_there: bool) -> Option<Missing> {
+        if is_there || !matches!(purpose, Purpose::Script) { None } else { Some(self.without_content) }
     }
 }
 

@@ -76,7 +76,7 @@ fn finished_lookup_is_a_hit_for_the_next_request_of_either_purpose() {
     let hit = desk.peek(&first.id, Purpose::Executable).unwrap().unwrap();
     assert_eq!((hit.sha256, hit.road), ([9; 32], Road::Cache));
     assert_eq!(desk.peek(&first.id, Purpose::Script), None, "its content is not known");
-    desk.contents_wanted = false;
+    desk.set_contents_wanted(false);
     assert!(desk.peek(&first.id, Purpose::Script).is_some());
     let counters = desk.levels();
     assert_eq!(
@@ -262,4 +262,39 @@ fn memory_given_back_costs_contents_first() {
     desk.release_memory();
     assert_eq!(desk.levels().content_bytes, 0);
     assert!(desk.peek(&script.id, Purpose::Executable).is_some());
+}
+
+#[test]
+fn what_is_shed_says_so_and_what_is_known_is_still_told() {
+    let (mut desk, now) = desk(&Config::default());
+    let script = request(1, 100, Purpose::Script);
+    let booked = ticket(desk.book(script.clone(), now));
+    let result = Ok((digest_of(Some(b"#!/bin/sh")), Road::HostMount, false));
+    desk.finish(booked, (script.id, script.purpose), result, now);
+
+    desk.set_shed(Shed { contents: true, hashes: false });
+    let known = desk.peek(&script.id, Purpose::Script).unwrap().unwrap();
+    assert_eq!((known.sha256, known.content, known.content_missing), ([9; 32], None, Some(Missing::Shed)));
+    let executable = desk.peek(&script.id, Purpose::Executable).unwrap().unwrap();
+    assert_eq!(executable.content_missing, None);
+    assert_eq!(desk.content_bytes(Purpose::Script), None);
+    let booked = ticket(desk.book(program(2), now));
+    let key = (program(2).id, Purpose::Executable);
+
+    desk.set_shed(Shed { contents: true, hashes: true });
+    assert_eq!(desk.book(program(3), now), (Answer::Refused(Missing::Shed), false));
+    assert!(desk.peek(&script.id, Purpose::Executable).is_some());
+    let done = desk.finish(booked, key, Ok((digest_of(None), Road::ProcExe, false)), now).unwrap();
+    assert!(done.result.is_ok(), "what was under way is finished");
+    assert_eq!(desk.levels().by_missing(Missing::Shed), 1);
+
+    // Switched off by the settings, it is not the pressure's doing.
+    desk.set_contents_wanted(false);
+    let off = desk.peek(&script.id, Purpose::Script).unwrap().unwrap();
+    assert_eq!(off.content_missing, Some(Missing::Disabled));
+
+    desk.set_contents_wanted(true);
+    desk.set_shed(Shed::default());
+    assert!(desk.peek(&script.id, Purpose::Script).unwrap().unwrap().content.is_some());
+    ticket(desk.book(program(3), now));
 }

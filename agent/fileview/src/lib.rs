@@ -34,7 +34,7 @@ mod view;
 mod worker;
 
 pub use answer::{Answer, Content, Done, Facts, Missing, Purpose, Request, Road, Ticket};
-pub use config::{Budget, Config};
+pub use config::{Budget, Config, Shed};
 pub use counters::Counters;
 pub use identity::{FileId, InodeTime, kernel_dev};
 pub use view::FileView;

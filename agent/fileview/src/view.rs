@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use crate::answer::{Answer, Done, Facts, Missing, Purpose, Request};
-use crate::config::{Budget, Config};
+use crate::config::{Budget, Config, Shed};
 use crate::counters::Counters;
 use crate::identity::FileId;
 use crate::lock::lock;
@@ -78,7 +78,7 @@ impl FileView {
         }
         let wake = {
             let mut desk = lock(&self.shared.desk);
-            let booked = desk.hashing && desk.ask_to_keep(sighting);
+            let booked = desk.hashes() && desk.ask_to_keep(sighting);
             if booked {
                 self.shared.urgent.store(true, Ordering::Release);
             }
@@ -115,7 +115,16 @@ impl FileView {
 
     /// Switches script contents on or off; hashes of scripts are still made.
     pub fn set_script_contents(&self, on: bool) {
-        lock(&self.shared.desk).contents_wanted = on;
+        lock(&self.shared.desk).set_contents_wanted(on);
+    }
+
+    /// Leaves things out while the sensor is pressed. What is known is still answered; a hash that is not is refused as
+    /// `shed`, and a script without its content says so. Files that are being read are finished.
+    pub fn set_shed(&self, shed: Shed) {
+        lock(&self.shared.desk).set_shed(shed);
+        if shed.hashes {
+            self.shared.roads.drop_kept_roots();
+        }
     }
 
     /// Changes how much is hashed and kept, from the next request on.

@@ -30,6 +30,7 @@ fn add(usage: &mut Usage, directory: &Path, controller: Controller, version: Ver
             usage.memory_anon_bytes = value::keyed(&stat, "total_rss");
             usage.memory_file_bytes = value::keyed(&stat, "total_cache");
             usage.memory_kernel_bytes = number("memory.kmem.usage_in_bytes");
+            usage.memory_held_bytes = held(usage, value::keyed(&stat, "total_shmem"), None);
             usage.memory_events = MemoryEvents {
                 high: None,
                 max: number("memory.failcnt"),
@@ -43,6 +44,9 @@ fn add(usage: &mut Usage, directory: &Path, controller: Controller, version: Ver
             usage.memory_anon_bytes = value::keyed(&stat, "anon");
             usage.memory_file_bytes = value::keyed(&stat, "file");
             usage.memory_kernel_bytes = kernel_bytes(&stat);
+            let slab = value::keyed(&stat, "slab_reclaimable");
+            usage.memory_held_bytes = held(usage, value::keyed(&stat, "shmem"), slab);
+            usage.memory_stall_us = stall_us(&text("memory.pressure"));
             usage.memory_events = MemoryEvents {
                 high: value::keyed(&events, "high"),
                 max: value::keyed(&events, "max"),
@@ -52,17 +56,32 @@ fn add(usage: &mut Usage, directory: &Path, controller: Controller, version: Ver
         (Controller::Pids, _) => usage.pids = number("pids.current"),
         (Controller::Cpu, Version::V1) => {
             let stat = text("cpu.stat");
+            usage.nr_periods = value::keyed(&stat, "nr_periods");
             usage.nr_throttled = value::keyed(&stat, "nr_throttled");
             usage.throttled_us = value::keyed(&stat, "throttled_time").map(us);
         }
         (Controller::Cpu, Version::V2) => {
             let stat = text("cpu.stat");
             usage.cpu_usage_us = value::keyed(&stat, "usage_usec");
+            usage.nr_periods = value::keyed(&stat, "nr_periods");
             usage.nr_throttled = value::keyed(&stat, "nr_throttled");
             usage.throttled_us = value::keyed(&stat, "throttled_usec");
         }
         (Controller::CpuAcct, _) => usage.cpu_usage_us = number("cpuacct.usage").map(us),
     }
+}
+
+/// Anonymous memory, a tmpfs's files, and the kernel's own less what of it is only a cache. v1 does not say how much of the
+/// kernel's is a cache, so all of it counts there.
+fn held(usage: &Usage, shmem: Option<u64>, slab_reclaimable: Option<u64>) -> Option<u64> {
+    let kernel = usage.memory_kernel_bytes?.saturating_sub(slab_reclaimable.unwrap_or(0));
+    Some(usage.memory_anon_bytes?.saturating_add(shmem.unwrap_or(0)).saturating_add(kernel))
+}
+
+/// The total of the line `some avg10=… avg60=… avg300=… total=…`.
+fn stall_us(pressure: &str) -> Option<u64> {
+    let some = pressure.lines().find_map(|line| line.strip_prefix("some "))?;
+    some.split(' ').find_map(|field| field.strip_prefix("total="))?.trim().parse().ok()
 }
 
 /// `kernel` sums them up since Linux 5.18; before, vmalloc (the BPF ring) was not counted among the parts.
@@ -103,7 +122,7 @@ mod tests {
             &[
                 ("memory.usage_in_bytes", "9000\n"),
                 ("memory.max_usage_in_bytes", "10000\n"),
-                ("memory.stat", "cache 1\nrss 2\ntotal_cache 3000\ntotal_rss 4000\n"),
+                ("memory.stat", "cache 1\nrss 2\ntotal_cache 3000\ntotal_rss 4000\ntotal_shmem 100\n"),
                 ("memory.kmem.usage_in_bytes", "2000\n"),
                 ("memory.failcnt", "5\n"),
                 ("memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 1\n"),
@@ -121,8 +140,11 @@ mod tests {
                 memory_anon_bytes: Some(4000),
                 memory_file_bytes: Some(3000),
                 memory_kernel_bytes: Some(2000),
+                memory_held_bytes: Some(6100),
+                memory_stall_us: None,
                 memory_events: MemoryEvents { high: None, max: Some(5), oom_kill: Some(1) },
                 cpu_usage_us: Some(12_345),
+                nr_periods: Some(7),
                 nr_throttled: Some(3),
                 throttled_us: Some(5000),
                 pids: Some(4),
@@ -143,8 +165,18 @@ mod tests {
         assert_eq!((old.memory_kernel_bytes, old.memory_peak_bytes), (Some(7), None));
         assert_eq!(old.memory_events, MemoryEvents { high: Some(2), max: Some(3), oom_kill: Some(1) });
         assert_eq!((old.cpu_usage_us, old.nr_throttled, old.throttled_us), (Some(77), Some(2), Some(9)));
-        let new = read(&[("memory.stat", "anon 10\nkernel 500\nkernel_stack 1\n")], Version::V2);
-        assert_eq!(new.memory_kernel_bytes, Some(500));
+        let new = read(
+            &[
+                ("memory.stat", "anon 10\nkernel 500\nkernel_stack 1\nshmem 7\nslab_reclaimable 300\n"),
+                (
+                    "memory.pressure",
+                    "some avg10=1.00 avg60=0.00 avg300=0.00 total=4321\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=9\n",
+                ),
+            ],
+            Version::V2,
+        );
+        assert_eq!((new.memory_kernel_bytes, new.memory_held_bytes), (Some(500), Some(217)));
+        assert_eq!((new.memory_stall_us, old.memory_stall_us), (Some(4321), None));
     }
 
     #[test]

@@ -37,6 +37,8 @@ fn lines() -> Vec<(&'static str, Vec<u8>)> {
         ),
         ("start", sample::lifecycle(&prelude, LifecycleActivity::Start, |event| line(event))),
         ("stop", sample::lifecycle(&prelude, LifecycleActivity::Stop, |event| line(event))),
+        ("told-again", sample::lifecycle(&prelude, LifecycleActivity::Enable, |event| line(event))),
+        ("left-out", sample::lifecycle(&prelude, LifecycleActivity::Disable, |event| line(event))),
         ("health-report", sample::lifecycle(&prelude, LifecycleActivity::HealthReport, |event| line(event))),
         ("loss-report", sample::loss(&prelude, |event| line(event))),
     ]

@@ -4,7 +4,7 @@ use std::{fmt::Write, path::Path};
 
 use jiff::Timestamp;
 use linnet_fleet::{
-    health::{Health, HealthError, Losses, Plugin, PluginChannel, Remote, State, Trial},
+    health::{Health, HealthError, Losses, Plugin, PluginChannel, Remote, Shedding, State, Trial},
     lock,
 };
 use linnet_settings::Settings;
@@ -85,6 +85,7 @@ fn describe(health: &Health, verdict: &str) -> String {
     describe_hooks(health, &mut out);
     describe_limits(health, &mut out);
     describe_losses(health, &mut out);
+    describe_shedding(&health.shedding, &mut out);
     for sink in &health.sinks {
         let _ = write!(
             out,
@@ -186,6 +187,32 @@ fn describe_limits(health: &Health, out: &mut String) {
             .map_or_else(String::new, |cache| format!(" ({} of it page cache)", size(cache)));
         let _ = writeln!(out, "usage    {}{cache}{peak}{throttled}", size(bytes));
     }
+}
+
+fn describe_shedding(shedding: &Shedding, out: &mut String) {
+    let pressure = &shedding.pressure;
+    let _ = writeln!(
+        out,
+        "pressure memory {} %, ring {} %, throttled {} %, outputs {} %",
+        pressure.memory_permille / 10,
+        pressure.ring_permille / 10,
+        pressure.throttled_permille / 10,
+        pressure.output_permille / 10,
+    );
+    if shedding.times == 0 {
+        return;
+    }
+    let now = match (&shedding.cause, &shedding.since) {
+        (Some(cause), Some(since)) => format!("{} ({cause}, since {since})", shedding.now.join(", ")),
+        _ => "nothing".to_owned(),
+    };
+    let counts: Vec<String> = shedding.counts.iter().map(|(name, count)| format!("{name} {count}")).collect();
+    let _ = writeln!(
+        out,
+        "shed     now {now}; began {} times, left out so far: {}",
+        shedding.times,
+        counts.join(", ")
+    );
 }
 
 fn describe_plugin(plugin: &Plugin, out: &mut String) {

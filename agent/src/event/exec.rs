@@ -315,6 +315,7 @@ fn file<'a>(path: &Path<'_>, facts: &FileFacts, text: &'a Text<'_>, outcome: &Ou
             Outcome::Missing(Missing::Gone) if memfd => Some(Missing::Anonymous.as_str()),
             _ => outcome.missing(),
         },
+        content_missing: outcome.facts().and_then(|facts| facts.content_missing).map(Missing::as_str),
     };
     File {
         kind: FileKind::Regular,

@@ -160,7 +160,8 @@ pub fn load(options: LoadOptions<'_>) -> Result<(Programs, Ring), LoadError> {
         let reasons: Vec<&str> = hooks.iter().filter_map(|hook| hook.refused.as_deref()).collect();
         return Err(LoadError::NoProgram(reasons.join("; ")));
     }
-    let ring = Ring::new(ring, bell, WakeWord::new(wake)).map_err(|error| map_error("BELL", &error))?;
+    let ring = Ring::new(ring, bell, WakeWord::new(wake), options.ring_bytes)
+        .map_err(|error| map_error("BELL", &error))?;
     Ok((Programs { bpf, counters: CounterMap::new(counters), known, links, hooks }, ring))
 }
 

@@ -3,6 +3,7 @@
 
 pub mod cgroup_mode;
 pub mod counters;
+pub mod fill;
 pub mod load;
 pub mod offsets;
 pub mod ring;

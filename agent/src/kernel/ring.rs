@@ -20,6 +20,8 @@ use aya::maps::{Array, MapData, RingBuf};
 use linnet_ebpf::{WAKE_COALESCE, WAKE_NEXT};
 use smol::{Async, Timer, future::FutureExt};
 
+use super::fill::Fill;
+
 /// The word by which the reader asks to be woken.
 pub struct WakeWord {
     map: Array<MapData, u32>,
@@ -80,16 +82,33 @@ pub struct Ring {
     heard: Async<OwnedFd>,
     wake: WakeWord,
     state: State,
+    fill: Fill,
 }
 
 impl Ring {
     /// Watches the bell.
     ///
     /// # Errors
-    /// When its descriptor can't be watched.
-    pub fn new(ring: RingBuf<MapData>, bell: RingBuf<MapData>, wake: WakeWord) -> io::Result<Self> {
+    /// When its descriptor can't be watched, or its positions can't be read.
+    pub fn new(
+        ring: RingBuf<MapData>,
+        bell: RingBuf<MapData>,
+        wake: WakeWord,
+        ring_bytes: u32,
+    ) -> io::Result<Self> {
         let heard = Async::new_nonblocking(bell.as_fd().try_clone_to_owned()?)?;
-        Ok(Self { ring, bell, heard, wake, state: State::Busy })
+        let fill = Fill::new(ring.as_fd(), u64::from(ring_bytes))?;
+        Ok(Self { ring, bell, heard, wake, state: State::Busy, fill })
+    }
+
+    /// Bytes that wait in the ring now.
+    pub fn fill_bytes(&self) -> u64 {
+        self.fill.bytes()
+    }
+
+    /// Its size.
+    pub fn bytes(&self) -> u64 {
+        self.fill.ring_bytes()
     }
 
     /// Gives records to `each` until it says that it has enough, and tells whether the ring is empty. A record stays in

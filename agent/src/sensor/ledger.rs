@@ -1,6 +1,6 @@
 //! The loss equation's books: what became of each record after the ring.
 //!
-//! For each kind, `received = decode_errors + filtered + dropped + delivered + waiting`. A record is entered as received
+//! For each kind, `received = decode_errors + filtered + shed + dropped + delivered + waiting`. A record is entered as received
 //! first, and then leaves by exactly one of these doors. What the sinks' thread decides (delivered, dropped) is counted there.
 
 use std::collections::BTreeMap;
@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use linnet_ebpf::KINDS;
 use linnet_fleet::health::{Losses, LossesByKind};
 
+use super::shed::Cause;
 use crate::{
     kernel::counters::KernelCounts,
     sink::{DropReason, Shared},
@@ -60,6 +61,7 @@ struct Account {
     decode_errors: u64,
     /// By slot: those of [`Filter`], then those of the rules.
     filtered: Vec<u64>,
+    shed: [u64; Cause::ALL.len()],
 }
 
 /// The books.
@@ -120,6 +122,15 @@ impl Ledger {
         fixed.chain(self.rules.iter().map(String::as_str))
     }
 
+    /// It makes no event, because the sensor is pressed.
+    pub fn shed(&mut self, kind: u16, cause: Cause) {
+        if let Some(slot) =
+            self.accounts.get_mut(usize::from(kind)).and_then(|account| account.shed.get_mut(cause as usize))
+        {
+            *slot += 1;
+        }
+    }
+
     /// Records of no known kind, which belong to none of the accounts.
     pub fn strangers(&self) -> u64 {
         self.strangers
@@ -140,6 +151,7 @@ impl Ledger {
                 let delivered = sinks.delivered(kind);
                 let settled = account.decode_errors
                     + account.filtered.iter().sum::<u64>()
+                    + account.shed.iter().sum::<u64>()
                     + dropped_counts.iter().sum::<u64>()
                     + delivered;
                 let losses = Losses {
@@ -149,7 +161,7 @@ impl Ledger {
                     missed_by_kernel: counts.missed,
                     decode_errors: account.decode_errors,
                     filtered,
-                    shed: BTreeMap::new(),
+                    shed: named(Cause::ALL.map(Cause::as_str), &account.shed),
                     dropped,
                     delivered,
                     waiting: account.received.saturating_sub(settled),
@@ -195,13 +207,15 @@ mod tests {
         }
         ledger.undecodable(1);
         ledger.filtered(1, Filter::Canary);
+        ledger.shed(1, Cause::Output);
         let counts = KernelCounts { attempted: 7, lost: 2, missed: 1 };
         let losses =
             ledger.losses(&[KernelCounts::default(), counts, KernelCounts::default()], &Shared::default());
         let exec = losses.get("exec").unwrap();
-        assert_eq!((exec.waiting, exec.ring_imbalance(), exec.agent_imbalance()), (3, 0, 0));
+        assert_eq!((exec.waiting, exec.ring_imbalance(), exec.agent_imbalance()), (2, 0, 0));
+        assert_eq!(exec.shed.get("output"), Some(&1));
         assert_eq!(exec.filtered.get("canary"), Some(&1));
-        assert_eq!(missing_total(&losses), 4);
+        assert_eq!(missing_total(&losses), 5);
     }
 
     #[test]

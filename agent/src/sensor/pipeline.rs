@@ -4,13 +4,14 @@
 //! through [`Pipeline::file_done`].
 
 use std::{
+    collections::BTreeMap,
     rc::Rc,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use linnet_ebpf::{Exit, KIND_EXEC, KIND_EXIT, KIND_FORK};
-use linnet_fileview::{Done, FileView, Ticket};
+use linnet_fileview::{Done, FileView, Missing, Ticket};
 use linnet_ocsf::{class::PluginEvent, line::write_line, prelude::Prelude};
 use linnet_settings::{Events, Settings};
 
@@ -20,6 +21,7 @@ use super::{
     filter::Filters,
     ledger::{Filter, Ledger},
     parked::{KeptRecord, Parked, ParkingLot},
+    shed::{Cause, Family, Thing},
 };
 use crate::{
     event::{
@@ -47,6 +49,7 @@ pub struct Pipeline {
     scratch: Scratch,
     name: Vec<u8>,
     sequence: u64,
+    shed: Shedding,
     /// What became of the records.
     pub ledger: Ledger,
     /// The sensor's own test processes.
@@ -55,6 +58,38 @@ pub struct Pipeline {
     pub batch: Batch,
     /// Files whose hash is known now and was not before; the kernel side is told of them.
     pub newly_known: Vec<linnet_ebpf::FileKey>,
+}
+
+/// What is left out under pressure, and how often it was.
+#[derive(Default)]
+struct Shedding {
+    things: Vec<Thing>,
+    cause: Option<Cause>,
+    counts: BTreeMap<&'static str, u64>,
+    due: [u64; Family::ALL.len()],
+}
+
+impl Shedding {
+    /// Why an event of this family is left out, if it is. Counts it as due.
+    fn leaves_out(&mut self, family: Family) -> Option<Cause> {
+        if let Some(due) = self.due.get_mut(family as usize) {
+            *due += 1;
+        }
+        let thing = Thing::Family(family);
+        let cause = self.cause.filter(|_| self.things.contains(&thing))?;
+        *self.counts.entry(thing.as_str()).or_default() += 1;
+        Some(cause)
+    }
+
+    /// Counts what an event that is written lacks.
+    fn note(&mut self, file: &Outcome) {
+        let thing = match file {
+            Outcome::Missing(Missing::Shed) => Thing::Hash,
+            Outcome::Known(facts) if facts.content_missing == Some(Missing::Shed) => Thing::ScriptContent,
+            _ => return,
+        };
+        *self.counts.entry(thing.as_str()).or_default() += 1;
+    }
 }
 
 /// What a pipeline is made of.
@@ -94,6 +129,7 @@ impl Pipeline {
             scratch: Scratch::default(),
             name: Vec::new(),
             sequence: 0,
+            shed: Shedding::default(),
             ledger: Ledger::default(),
             canaries: Canaries::default(),
             batch: Batch::default(),
@@ -114,6 +150,26 @@ impl Pipeline {
     /// The execs that wait for their files.
     pub fn lot(&self) -> &ParkingLot {
         &self.lot
+    }
+
+    /// Leaves these things out from now on, and no others.
+    pub fn set_shed(&mut self, things: &[Thing], cause: Cause) {
+        self.shed.things = things.to_vec();
+        self.shed.cause = Some(cause);
+        self.view.set_shed(linnet_fileview::Shed {
+            contents: things.contains(&Thing::ScriptContent),
+            hashes: things.contains(&Thing::Hash),
+        });
+    }
+
+    /// Events of each family that were due so far, written or left out.
+    pub fn written_by_family(&self) -> [u64; Family::ALL.len()] {
+        self.shed.due
+    }
+
+    /// What was left out so far, by its name.
+    pub fn shed_counts(&self) -> BTreeMap<String, u64> {
+        self.shed.counts.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect()
     }
 
     /// Changes which events are written.
@@ -214,6 +270,8 @@ impl Pipeline {
         } else if let Some(left_out) = self.fork_left_out(key) {
             self.table.note_left_out(key, left_out);
             self.ledger.left_out(KIND_FORK, left_out.reason);
+        } else if let Some(cause) = self.shed.leaves_out(Family::Fork) {
+            self.ledger.shed(KIND_FORK, cause);
         } else if let Some(entry) = self.table.get(key) {
             self.sequence += 1;
             let frame =
@@ -356,7 +414,9 @@ impl Pipeline {
     fn write_exec(&mut self, exec: &Exec<'_>, context: &Context, exe: &Outcome, script: &Outcome) {
         let mut written = Ok(());
         let mut events = 0;
+        let wants_script = self.events.script && exec.body.script.inode != 0;
         if self.events.exec {
+            self.shed.note(exe);
             let frame = self.next_frame_number();
             let frame = Frame { prelude: &self.prelude, clock: self.clock, boot: self.boot, sequence: frame };
             let lines = &mut self.batch.lines;
@@ -364,7 +424,14 @@ impl Pipeline {
                 with_launch(frame, exec, context, exe, &mut self.scratch, |event| write_line(lines, event));
             events += 1;
         }
-        if self.events.script && exec.body.script.inode != 0 {
+        let script_cause = if wants_script { self.shed.leaves_out(Family::Script) } else { None };
+        if let Some(cause) = script_cause
+            && events == 0
+        {
+            return self.ledger.shed(KIND_EXEC, cause);
+        }
+        if wants_script && script_cause.is_none() {
+            self.shed.note(script);
             let frame = self.next_frame_number();
             let frame = Frame { prelude: &self.prelude, clock: self.clock, boot: self.boot, sequence: frame };
             let lines = &mut self.batch.lines;
@@ -411,7 +478,7 @@ impl Pipeline {
 fn or_full(slot: Slot) -> Outcome {
     match slot {
         Slot::Settled(outcome) => outcome,
-        Slot::Waiting(_) => Outcome::Missing(linnet_fileview::Missing::QueueFull),
+        Slot::Waiting(_) => Outcome::Missing(Missing::QueueFull),
     }
 }
 

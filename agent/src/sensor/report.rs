@@ -33,6 +33,7 @@ pub fn health_details(sensor: &Sensor, losses: &LossesByKind) -> Value {
         "losses": losses,
         "usage": sensor.parts.limits.as_ref().map(linnet_limits::Applied::usage),
         "degraded": degraded(sensor),
+        "shedding": sensor.relief.health(sensor.parts.pipeline.shed_counts()),
         "plugins": plugin_losses(&sensor.plugins()),
     })
 }
@@ -67,6 +68,7 @@ pub fn health(sensor: &mut Sensor, state: State, losses: LossesByKind) -> Health
         usage: sensor.parts.limits.as_ref().map(linnet_limits::Applied::usage).unwrap_or_default(),
         losses,
         files: files(sensor),
+        shedding: sensor.relief.health(sensor.parts.pipeline.shed_counts()),
         process_table: ProcessTable {
             entries: table.entries as u64,
             bytes: table.bytes as u64,
@@ -119,7 +121,8 @@ pub fn finish(mut sensor: Sensor) {
     }
 }
 
-fn timestamp(epoch_ms: i64) -> Timestamp {
+/// A moment as the document has it.
+pub(super) fn timestamp(epoch_ms: i64) -> Timestamp {
     Timestamp::from_millisecond(epoch_ms).unwrap_or_default()
 }
 
@@ -170,6 +173,7 @@ fn degraded(sensor: &Sensor) -> Vec<String> {
             "the sensor's own test processes are not seen: events are missing, restart the agent".to_owned(),
         );
     }
+    reasons.extend(sensor.relief.degraded());
     if sensor.reported.newly_missing > 0 {
         reasons.push(format!(
             "{} records were lost since the last report: raise limits.cpu_permille or ring.bytes if this goes on",

@@ -27,6 +27,7 @@ use super::{
     ledger::missing_total,
     pipeline::Pipeline,
     plugins::{News, Plugins, with_sinks},
+    relief::Relief,
     reload::Reloaded,
     report::{self, Reported},
 };
@@ -93,6 +94,7 @@ pub struct Sensor {
     /// To the sinks; none once the output is finished.
     pub(super) writer: Option<Writer>,
     pub(super) shared: Arc<Shared>,
+    pub(super) relief: Relief,
     signals: Option<Signals>,
     canary_at: Instant,
     report_at: Instant,
@@ -122,6 +124,7 @@ impl Sensor {
             reported: Reported::default(),
             shared: Arc::clone(writer.shared()),
             writer: Some(writer),
+            relief: Relief::new(now),
             signals: None,
             canary_at: now,
             report_at: now + report,
@@ -143,6 +146,7 @@ impl Sensor {
             let drained = self.take();
             self.pass_on().await;
             let now = Instant::now();
+            self.look_at_pressure(now);
             if now >= tick_at {
                 self.tick(now).await;
                 // The first canary is worth a second look soon: until it is seen, nothing says that the sensor sees.
@@ -181,6 +185,7 @@ impl Sensor {
     fn take(&mut self) -> Drained {
         let Started { ring, pipeline, files_done, programs, plugins, .. } = &mut self.parts;
         pipeline.tick();
+        self.relief.gauge.note_ring(ring.fill_bytes(), ring.bytes());
         // Before the records: a flood of them must not keep plugins waiting for ever.
         while pipeline.batch.lines.len() < BATCH_BYTES / 2
             && let Some(event) = plugins.try_next()
@@ -208,7 +213,7 @@ impl Sensor {
         }
         if let Some(writer) = &self.writer {
             let full = std::mem::replace(&mut self.parts.pipeline.batch, writer.fresh());
-            writer.send(full).await;
+            self.relief.gauge.note_full_queue(writer.send(full).await);
         }
     }
 
@@ -316,6 +321,7 @@ impl Sensor {
         self.tend_fleet(now);
         self.parts.plugins.tend();
         let losses = self.losses();
+        self.look_at_pressure(now);
         self.report_loss(&losses);
         if now >= self.report_at {
             self.report_at = now + Duration::from_secs(u64::from(report));

@@ -16,6 +16,7 @@ use std::{
 
 use linnet_ebpf::KINDS;
 use linnet_fleet::health;
+use smol::channel::TrySendError;
 
 use super::{DropReason, Sink, SinkError};
 
@@ -157,12 +158,21 @@ impl Writer {
         self.used.try_recv().unwrap_or_default()
     }
 
-    /// Puts a batch into the queue, waiting while it is full.
-    pub async fn send(&self, batch: Batch) {
-        if self.queue.send(batch).await.is_err() {
+    /// Puts a batch into the queue, waiting while it is full. Gives how long it waited.
+    pub async fn send(&self, batch: Batch) -> Duration {
+        let (sent, waited) = match self.queue.try_send(batch) {
+            Ok(()) => (true, Duration::ZERO),
+            Err(TrySendError::Closed(_)) => (false, Duration::ZERO),
+            Err(TrySendError::Full(batch)) => {
+                let from = Instant::now();
+                (self.queue.send(batch).await.is_ok(), from.elapsed())
+            }
+        };
+        if !sent {
             // The thread only ends when the queue does, or by a panic, which aborts the process.
             log::error!("the sinks' thread is gone");
         }
+        waited
     }
 
     /// Closes the queue and waits until everything in it is out.

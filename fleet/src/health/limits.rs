@@ -104,12 +104,21 @@ pub struct Usage {
     /// Of `memory_bytes`: the kernel's own, BPF maps among it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory_kernel_bytes: Option<u64>,
+    /// Of `memory_bytes`: what the kernel can't take back under pressure, as far as it tells; a tmpfs's files among it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_held_bytes: Option<u64>,
+    /// Time in which some thread stood still for want of memory; where the kernel has PSI, v2 only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_stall_us: Option<u64>,
     /// How often a memory limit was felt.
     pub memory_events: MemoryEvents,
     /// Processor time used.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cpu_usage_us: Option<u64>,
-    /// Periods in which the cpu limit stopped the agent.
+    /// Periods of the cpu limit in which the agent ran.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nr_periods: Option<u64>,
+    /// Of these, those in which the limit stopped it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nr_throttled: Option<u64>,
     /// Time it stood still for that.

@@ -29,6 +29,10 @@ pub enum LifecycleActivity {
     Start,
     /// It watches no more.
     Stop,
+    /// It tells something again that it had left out.
+    Enable,
+    /// It leaves something out from now on.
+    Disable,
     /// It says how it is.
     HealthReport,
 }
@@ -38,6 +42,8 @@ impl<U: Serialize> Serialize for ApplicationLifecycle<'_, U> {
         let activity_id = match self.activity {
             LifecycleActivity::Start => 3,
             LifecycleActivity::Stop => 4,
+            LifecycleActivity::Enable => 6,
+            LifecycleActivity::Disable => 7,
             LifecycleActivity::HealthReport => 99,
         };
         let mut event = self.base.begin(serializer, CLASS, activity_id)?;

@@ -122,6 +122,9 @@ pub struct FileAttributes<'a> {
     /// Why there is no hash.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hash_missing: Option<&'a str>,
+    /// Why a script that was hashed is without its content.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub content_missing: Option<&'a str>,
 }
 
 #[cfg(test)]

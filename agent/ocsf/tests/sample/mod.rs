@@ -196,6 +196,7 @@ pub fn exec_with_everything<R>(prelude: &Prelude, use_it: impl FnOnce(&ProcessAc
                     hash_road: Some("proc_exe"),
                     hash_ctime_moved: true,
                     hash_missing: Some("changed"),
+                    content_missing: None,
                 }),
                 ..File::at(&strange.text)
             }),

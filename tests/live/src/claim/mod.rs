@@ -15,6 +15,7 @@ mod mount;
 mod namespace;
 mod odd_file;
 mod operation;
+mod pressure;
 mod refusal;
 mod reload;
 mod script;
@@ -62,6 +63,7 @@ const ALONE: [&[Case]; 10] = [
     disk::CASES,
     loss::CASES,
     bound::CASES,
+    pressure::CASES,
     storm::CASES,
 ];
 
