@@ -6,6 +6,7 @@ mod event;
 mod exit_code;
 mod kernel;
 mod memory_copy;
+mod metrics;
 mod process;
 mod record;
 mod remote;

@@ -7,6 +7,7 @@
 //! A document outlives an agent that was killed: its presence does not say that the agent runs, [`Health::age`] and
 //! the lock do.
 
+mod activity;
 mod hook;
 mod limits;
 mod losses;
@@ -26,6 +27,7 @@ use thiserror::Error;
 use crate::atomic_file::{self, AtomicFileError};
 use crate::capped;
 
+pub use activity::{Ring, Talkers, TalkingGroup, TalkingProgram};
 pub use hook::{Hook, RefusedHook};
 pub use limits::{LimitMode, LimitValues, Limits, MemoryEvents, Usage};
 pub use losses::{Losses, LossesByKind};
@@ -80,6 +82,15 @@ pub struct Health {
     pub losses: LossesByKind,
     /// What is left out under pressure.
     pub shedding: Shedding,
+    /// The ring between kernel and agent.
+    pub ring: Ring,
+    /// Events written since the start, by family.
+    pub families: BTreeMap<String, u64>,
+    /// Who made the most records since the document before.
+    pub talkers: Talkers,
+    /// Where metrics are told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metrics: Option<String>,
     /// Counters of hashing and script reading, by name.
     pub files: BTreeMap<String, u64>,
     /// The process table.

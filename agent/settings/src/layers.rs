@@ -25,6 +25,7 @@ pub const LOCAL_ONLY: &[&str] = &[
     "limits.enabled",
     "limits.required",
     "limits.cpu_period_ms",
+    "metrics",
     "fleet.enrolment",
     "fleet.state_dir",
     "plugins.directory",

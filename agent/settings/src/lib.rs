@@ -13,11 +13,13 @@ pub mod fleet;
 pub mod glob;
 pub mod ignore;
 pub mod layers;
+mod metrics;
 mod values;
 
 pub use bounds::{RANGES, Range};
 pub use file::{DEFAULT_PATH, Hexadecimal, Loaded, SettingsError, parse};
+pub use metrics::MetricsAddress;
 pub use values::{
-    EnabledPlugin, Events, FileOutput, Fleet, Hash, Health, Limits, LogLevel, Output, Plugins, ProcessTable,
-    Ring, Sampling, Script, Settings,
+    EnabledPlugin, Events, FileOutput, Fleet, Hash, Health, Limits, LogLevel, Metrics, Output, Plugins,
+    ProcessTable, Ring, Sampling, Script, Settings,
 };

@@ -7,7 +7,7 @@ use linnet_keys::release::Version;
 use linnet_plugin_manifest::policy::Policy;
 use serde::{Deserialize, Serialize};
 
-use crate::ignore::IgnoreRules;
+use crate::{ignore::IgnoreRules, metrics::MetricsAddress};
 
 pub(crate) const MIB: u64 = 1 << 20;
 
@@ -34,6 +34,8 @@ settings_section! {
         ring: Ring = Ring::default(),
         /// The process table.
         process_table: ProcessTable = ProcessTable::default(),
+        /// Metrics for Prometheus.
+        metrics: Metrics = Metrics::default(),
         /// Reports about the sensor itself.
         health: Health = Health::default(),
         /// Plugins.
@@ -184,6 +186,14 @@ settings_section! {
         version: Option<Version> = None,
         /// Its settings, which it checks itself; `interval_s` and `cpu_permille` are known to all.
         settings: serde_json::Map<String, serde_json::Value> = serde_json::Map::new(),
+    }
+}
+
+settings_section! {
+    /// Metrics for Prometheus, the numbers of the health document.
+    Metrics {
+        /// `unix:/path`, `127.0.0.1:port` or `[::1]:port`; `null` for none.
+        listen: Option<MetricsAddress> = None,
     }
 }
 

@@ -75,6 +75,7 @@ impl Sensor {
         next.process_table = self.settings.process_table.clone();
         next.argv_max_bytes = self.settings.argv_max_bytes;
         next.runtime_dir = self.settings.runtime_dir.clone();
+        next.metrics = self.settings.metrics.clone();
         next.plugins.directory = self.settings.plugins.directory.clone();
         next.plugins.state_directory = self.settings.plugins.state_directory.clone();
         next.plugins.disk_reserve_bytes = self.settings.plugins.disk_reserve_bytes;

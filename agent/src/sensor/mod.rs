@@ -16,3 +16,4 @@ pub mod report;
 pub mod run;
 pub mod shed;
 pub mod start;
+pub mod talkers;

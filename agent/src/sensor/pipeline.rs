@@ -22,6 +22,7 @@ use super::{
     ledger::{Filter, Ledger},
     parked::{KeptRecord, Parked, ParkingLot},
     shed::{Cause, Family, Thing},
+    talkers::Talkers,
 };
 use crate::{
     event::{
@@ -50,6 +51,9 @@ pub struct Pipeline {
     name: Vec<u8>,
     sequence: u64,
     shed: Shedding,
+    families: Families,
+    /// Who gives the sensor work.
+    pub talkers: Talkers,
     /// What became of the records.
     pub ledger: Ledger,
     /// The sensor's own test processes.
@@ -58,6 +62,16 @@ pub struct Pipeline {
     pub batch: Batch,
     /// Files whose hash is known now and was not before; the kernel side is told of them.
     pub newly_known: Vec<linnet_ebpf::FileKey>,
+}
+
+/// Events written.
+#[derive(Clone, Copy, Default)]
+struct Families {
+    exec: u64,
+    fork: u64,
+    exit: u64,
+    script: u64,
+    plugin: u64,
 }
 
 /// What is left out under pressure, and how often it was.
@@ -130,6 +144,8 @@ impl Pipeline {
             name: Vec::new(),
             sequence: 0,
             shed: Shedding::default(),
+            families: Families::default(),
+            talkers: Talkers::new(Instant::now()),
             ledger: Ledger::default(),
             canaries: Canaries::default(),
             batch: Batch::default(),
@@ -165,6 +181,14 @@ impl Pipeline {
     /// Events of each family that were due so far, written or left out.
     pub fn written_by_family(&self) -> [u64; Family::ALL.len()] {
         self.shed.due
+    }
+
+    /// Events written so far, by family.
+    pub fn families(&self) -> BTreeMap<String, u64> {
+        let Families { exec, fork, exit, script, plugin } = self.families;
+        [("exec", exec), ("fork", fork), ("exit", exit), ("script", script), ("plugin", plugin)]
+            .map(|(name, count)| (name.to_owned(), count))
+            .into()
     }
 
     /// What was left out so far, by its name.
@@ -232,6 +256,7 @@ impl Pipeline {
         if let Err(error) = write_line(&mut self.batch.lines, &line) {
             log::error!("event of plugin {}: {error}", source.name);
         }
+        self.families.plugin += 1;
         self.batch.events += 1;
         match self.batch.plugins.get_mut(source.name.as_str()) {
             Some(count) => *count += 1,
@@ -262,6 +287,7 @@ impl Pipeline {
         let parent = Key::new(body.ppid, body.parent_start_boot_ns);
         let creator = Key::new(body.creator_pid, body.creator_start_boot_ns);
         let cgroup = self.cgroups.of_record(fork.cgroup);
+        self.talkers.record(KIND_FORK, &cgroup);
         self.table.fork(key, parent, creator, cgroup, || Rc::new(image_of_comm(&body.comm)));
         if self.canaries.is_fork(body.pid) {
             self.ledger.filtered(KIND_FORK, Filter::Canary);
@@ -277,6 +303,7 @@ impl Pipeline {
             let frame =
                 Frame { prelude: &self.prelude, clock: self.clock, boot: self.boot, sequence: self.sequence };
             let lines = &mut self.batch.lines;
+            self.families.fork += 1;
             let written = with_fork(frame, fork, entry, |event| write_line(lines, event));
             self.count(KIND_FORK, written);
             self.table.note_told(key);
@@ -296,6 +323,8 @@ impl Pipeline {
 
     fn exec(&mut self, bytes: &[u8], exec: &Exec<'_>) {
         let context = self.enter(exec);
+        self.talkers.record(KIND_EXEC, &context.cgroup);
+        self.talkers.program(&context.image.path);
         let body = exec.body;
         if body.mnt_ns != self.own_mnt_ns {
             self.view.note_process(body.mnt_ns, body.pid, context.key.start_ticks);
@@ -353,6 +382,9 @@ impl Pipeline {
     fn exit(&mut self, exit: &Exit) {
         let key = Key::new(exit.pid, exit.start_boot_ns);
         let end = self.table.exit(key, exit.header.boot_ns);
+        if let End::Known { cgroup, .. } = &end {
+            self.talkers.record(KIND_EXIT, cgroup);
+        }
         if self.canaries.is_exit(exit.pid) {
             return self.ledger.filtered(KIND_EXIT, Filter::Canary);
         }
@@ -417,6 +449,7 @@ impl Pipeline {
         let wants_script = self.events.script && exec.body.script.inode != 0;
         if self.events.exec {
             self.shed.note(exe);
+            self.families.exec += 1;
             let frame = self.next_frame_number();
             let frame = Frame { prelude: &self.prelude, clock: self.clock, boot: self.boot, sequence: frame };
             let lines = &mut self.batch.lines;
@@ -432,6 +465,7 @@ impl Pipeline {
         }
         if wants_script && script_cause.is_none() {
             self.shed.note(script);
+            self.families.script += 1;
             let frame = self.next_frame_number();
             let frame = Frame { prelude: &self.prelude, clock: self.clock, boot: self.boot, sequence: frame };
             let lines = &mut self.batch.lines;
@@ -449,6 +483,7 @@ impl Pipeline {
         let sequence = self.next_frame_number();
         let frame = Frame { prelude: &self.prelude, clock: self.clock, boot: self.boot, sequence };
         let lines = &mut self.batch.lines;
+        self.families.exit += 1;
         let written = with_terminate(frame, exit, ended, |event| write_line(lines, event));
         self.count(KIND_EXIT, written);
     }

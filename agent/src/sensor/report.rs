@@ -1,9 +1,12 @@
 //! What the sensor says about itself: the health document, and the details of its own events.
 
+use std::time::Instant;
+
 use jiff::Timestamp;
 use linnet_fileview::{Missing, Road};
 use linnet_fleet::health::{
-    Canary, Health, Hook, LossesByKind, Plugin, ProcessTable, RefusedHook, SCHEMA_VERSION, Settings, State,
+    Canary, Health, Hook, LossesByKind, Plugin, ProcessTable, RefusedHook, Ring, SCHEMA_VERSION, Settings,
+    State,
 };
 use serde_json::{Value, json};
 
@@ -69,6 +72,19 @@ pub fn health(sensor: &mut Sensor, state: State, losses: LossesByKind) -> Health
         losses,
         files: files(sensor),
         shedding: sensor.relief.health(sensor.parts.pipeline.shed_counts()),
+        ring: Ring {
+            bytes: sensor.parts.ring.bytes(),
+            used_bytes: sensor.parts.ring.fill_bytes(),
+            peak_bytes: std::mem::take(&mut sensor.ring_peak_bytes),
+        },
+        families: sensor.parts.pipeline.families(),
+        talkers: sensor.parts.pipeline.talkers.take(Instant::now()),
+        metrics: sensor
+            .parts
+            .metrics
+            .as_ref()
+            .ok()
+            .and_then(|server| server.as_ref().map(|server| server.address().to_owned())),
         process_table: ProcessTable {
             entries: table.entries as u64,
             bytes: table.bytes as u64,
@@ -194,6 +210,9 @@ fn degraded(sensor: &Sensor) -> Vec<String> {
         if let Some(error) = sink.last_error {
             reasons.push(format!("{}: {error} ({} events dropped so far)", sink.name, sink.dropped));
         }
+    }
+    if let Err(error) = &sensor.parts.metrics {
+        reasons.push(format!("metrics are not told: {error}"));
     }
     if let Some(why) = &sensor.reloaded.refused {
         reasons.push(format!("changed settings were refused, the former ones are in force: {why}"));

@@ -37,6 +37,7 @@ use crate::{
         load::Programs,
         ring::{Drained, Enough, Ring},
     },
+    metrics::server::{Server, ServerError},
     process::seed,
     sink::{Shared, Writer},
 };
@@ -75,6 +76,8 @@ pub struct Started {
     pub plugins: Plugins,
     /// How they were when they had ended.
     pub plugins_at_end: Option<Vec<Plugin>>,
+    /// What tells metrics, if anything does, or why it can't.
+    pub metrics: Result<Option<Server>, ServerError>,
     /// Hierarchy that names containers.
     pub v1_controller: Option<&'static str>,
     /// What it has of the fleet; none on a host that follows no channel.
@@ -95,6 +98,7 @@ pub struct Sensor {
     pub(super) writer: Option<Writer>,
     pub(super) shared: Arc<Shared>,
     pub(super) relief: Relief,
+    pub(super) ring_peak_bytes: u64,
     signals: Option<Signals>,
     canary_at: Instant,
     report_at: Instant,
@@ -125,6 +129,7 @@ impl Sensor {
             shared: Arc::clone(writer.shared()),
             writer: Some(writer),
             relief: Relief::new(now),
+            ring_peak_bytes: 0,
             signals: None,
             canary_at: now,
             report_at: now + report,
@@ -185,7 +190,9 @@ impl Sensor {
     fn take(&mut self) -> Drained {
         let Started { ring, pipeline, files_done, programs, plugins, .. } = &mut self.parts;
         pipeline.tick();
-        self.relief.gauge.note_ring(ring.fill_bytes(), ring.bytes());
+        let fill_bytes = ring.fill_bytes();
+        self.ring_peak_bytes = self.ring_peak_bytes.max(fill_bytes);
+        self.relief.gauge.note_ring(fill_bytes, ring.bytes());
         // Before the records: a flood of them must not keep plugins waiting for ever.
         while pipeline.batch.lines.len() < BATCH_BYTES / 2
             && let Some(event) = plugins.try_next()
@@ -381,6 +388,9 @@ impl Sensor {
         let path = self.parts.loaded.settings.health_path();
         if let Err(error) = health.write(&path) {
             log::error!("{error}");
+        }
+        if let Ok(Some(server)) = &self.parts.metrics {
+            server.show(health);
         }
     }
 

@@ -31,6 +31,7 @@ use crate::{
         cgroup_mode,
         load::{LoadError, LoadOptions, load},
     },
+    metrics::server::Server,
     process::{BootTag, Table},
     sink::{Sink, SinkError, Writer, file::RotatingFile},
 };
@@ -146,6 +147,11 @@ pub fn start(mut loaded: Loaded, extra: Extra) -> Result<Sensor, StartError> {
         .map_err(|source| StartError::Resources { what: "thread of the plugins", source })?;
     let writer = Writer::start(sinks)
         .map_err(|source| StartError::Resources { what: "thread of the sinks", source })?;
+    // What watches the sensor must not keep it from watching.
+    let metrics = settings.metrics.listen.as_ref().map(Server::start).transpose();
+    if let Err(error) = &metrics {
+        log::error!("{error}");
+    }
     let v1_controller = cgroup_mode::v1_controller().ok().flatten();
     let parts = super::run::Started {
         loaded,
@@ -158,6 +164,7 @@ pub fn start(mut loaded: Loaded, extra: Extra) -> Result<Sensor, StartError> {
         files_done,
         plugins,
         plugins_at_end: None,
+        metrics,
         v1_controller,
         fleet,
     };

@@ -13,6 +13,7 @@ mod lineage;
 mod loss;
 mod mount;
 mod namespace;
+mod observer;
 mod odd_file;
 mod operation;
 mod pressure;
@@ -53,7 +54,7 @@ const GROUPS: [Group; 2] = [
     },
 ];
 
-const ALONE: [&[Case]; 10] = [
+const ALONE: [&[Case]; 12] = [
     seed::CASES,
     setting::CASES,
     left_out::CASES,
@@ -64,6 +65,7 @@ const ALONE: [&[Case]; 10] = [
     loss::CASES,
     bound::CASES,
     pressure::CASES,
+    observer::CASES,
     storm::CASES,
 ];
 
