@@ -13,6 +13,7 @@ mod remote;
 mod sensor;
 mod sink;
 mod terminal;
+mod top;
 
 use std::process::ExitCode;
 

@@ -49,6 +49,15 @@ pub enum Command {
         #[arg(long, conflicts_with = "json")]
         alive: bool,
     },
+    /// Show the running agent on a screen: rates, losses, limits, who makes the most work
+    Top {
+        /// Settings file that the agent runs with
+        #[arg(long, value_name = "FILE")]
+        settings: Option<PathBuf>,
+        /// As plain text, once
+        #[arg(long)]
+        once: bool,
+    },
     /// Load everything, make an event, see it, and say what this kernel grants
     SelfTest {
         #[command(flatten)]

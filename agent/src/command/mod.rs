@@ -7,6 +7,7 @@ mod log_output;
 mod run;
 mod self_test;
 mod status;
+mod top;
 mod watch;
 
 use std::path::Path;
@@ -27,6 +28,7 @@ pub fn execute(arguments: Arguments) -> anyhow::Result<u8> {
         Command::Run { common, stdout } => run::execute(&common, stdout),
         Command::Watch { common, plain } => watch::execute(&common, plain),
         Command::Status { settings, json, alive } => status::execute(settings.as_deref(), json, alive),
+        Command::Top { settings, once } => top::execute(settings.as_deref(), once),
         Command::SelfTest { common, json } => self_test::execute(&common, json),
         Command::CheckConfig { file } => check_config::execute(&file),
         Command::Config { settings, effective, json } => {
