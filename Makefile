@@ -12,7 +12,7 @@ packages := linnet-agent linnet-updater linnet-publisher linnet-live linnet-benc
 version = $(shell sed -nE 's/^version = "(.*)"/\1/p' Cargo.toml | head -n 1)
 out := target/$(target)/release
 
-.PHONY: run build package packages demo-update demo-fleet test test-unit test-live test-channel test-page test-fleet test-update test-states test-docker test-install test-kernels test-systemd test-reboots test-power test-machines kill-points lint bench bench-channel bench-poll setup-build setup-test clean help
+.PHONY: run build next package packages demo-update demo-fleet test test-unit test-live test-channel test-page test-fleet test-update test-states test-docker test-install test-kernels test-systemd test-reboots test-power test-machines kill-points lint bench bench-channel bench-poll setup-build setup-test clean help
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -54,8 +54,12 @@ packages: build ## deb and rpm of a fleet, into dist/packages/: make packages RO
 	tests/setup packers
 	packaging/build --root "$(ROOT)" $(if $(BUNDLE),--bundle "$(BUNDLE)") $(if $(CHANNEL),--channel "$(CHANNEL)")
 
-# Not among `test` yet: its tale has to be told once on a machine at rest.
-demo-fleet: setup-test build ## a fleet from nothing, in a virtual machine; writes docs/tutorial.md
+# The agent once more, under a version of its own: what a fleet is updated to.
+next: build
+	LINNET_VERSION=0.2.0 LINNET_EBPF_OBJECT=$(CURDIR)/dist/linnet-programs.o cargo build --locked --release --target $(target) -p linnet-agent
+	install -D -s -m 0755 $(out)/linnet-agent dist/next/linnet-agent
+
+demo-fleet: setup-test next ## a fleet from nothing, in a virtual machine; writes docs/tutorial.md
 	tests/demo-fleet/run
 
 demo-update: build ## the story of an update in a minute, on a scratch root

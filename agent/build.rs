@@ -4,6 +4,8 @@
 //! one unstable flag that this needs (`-Z build-std`), for the kernel programs alone.
 //!
 //! `LINNET_EBPF_OBJECT` names an object that was built before, so that a second profile of the agent need not build it again.
+//! `LINNET_VERSION` is the version that the agent tells of itself, for builds that are released under another one than the
+//! source's.
 
 use std::{env, fs, path::Path};
 
@@ -14,6 +16,9 @@ const TOOLCHAIN: &str = "1.95.0";
 
 fn main() -> anyhow::Result<()> {
     println!("cargo:rerun-if-env-changed=LINNET_EBPF_OBJECT");
+    println!("cargo:rerun-if-env-changed=LINNET_VERSION");
+    let version = env::var("LINNET_VERSION").or_else(|_| env::var("CARGO_PKG_VERSION"))?;
+    println!("cargo:rustc-env=LINNET_AGENT_VERSION={version}");
     if let Some(object) = env::var_os("LINNET_EBPF_OBJECT") {
         println!("cargo:rerun-if-changed={}", object.display());
         let out = env::var_os("OUT_DIR").context("cargo sets OUT_DIR")?;

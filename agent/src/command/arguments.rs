@@ -4,11 +4,17 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+/// What the agent tells of itself: the source's version, unless the build was given another (`build.rs`).
+pub const VERSION: &str = match option_env!("LINNET_AGENT_VERSION") {
+    Some(version) => version,
+    None => env!("CARGO_PKG_VERSION"),
+};
+
 /// A lean Linux endpoint sensor.
 #[derive(Debug, Parser)]
 #[command(
     name = "linnet-agent",
-    version,
+    version = VERSION,
     about = "A lean Linux endpoint sensor",
     disable_help_subcommand = true
 )]

@@ -16,7 +16,7 @@ use linnet_settings::{Loaded, SettingsError};
 
 use crate::{exit_code, sensor::start::StartError};
 
-pub use arguments::Arguments;
+pub use arguments::{Arguments, VERSION};
 use arguments::{Command, Common};
 
 /// Carries a command out and gives the exit code.

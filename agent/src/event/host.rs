@@ -30,7 +30,7 @@ pub fn prelude(host: &Host) -> Result<Prelude, LineError> {
     let product = Product {
         name: "Linnet",
         vendor_name: Some("Linnet"),
-        version: Some(env!("CARGO_PKG_VERSION")),
+        version: Some(crate::command::VERSION),
         ..Product::default()
     };
     Prelude::new(&device, &product)

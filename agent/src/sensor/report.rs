@@ -58,7 +58,7 @@ pub fn health(sensor: &mut Sensor, state: State, losses: LossesByKind) -> Health
     let (loaded, reloaded) = (&sensor.parts.loaded, &sensor.reloaded);
     Health {
         schema_version: SCHEMA_VERSION,
-        version: env!("CARGO_PKG_VERSION").to_owned(),
+        version: crate::command::VERSION.to_owned(),
         pid: std::process::id(),
         boot_id: sensor.parts.host.boot_id.as_ref().map(ToString::to_string).unwrap_or_default(),
         started_at: timestamp(sensor.started_at_ms),
