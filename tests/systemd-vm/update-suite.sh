@@ -28,7 +28,7 @@ follow() {
     mkdir -p /etc/linnet
     cat >/etc/linnet/updater.json <<SETTINGS
 {"channel": {"url": "file:///srv/channels/$1"}, "disk": {"reserve_bytes": 0},
- "probation": {"stable_s": 6, "patience_s": 40, "stale_s": 4, "dead_man_s": 5}}
+ "probation": {"stable_s": 6, "patience_s": 30, "stale_s": 4, "dead_man_s": 5}}
 SETTINGS
 }
 
@@ -166,8 +166,8 @@ systemd_s_verdict_rolls_back_when_the_updater_is_killed() {
     # Probation is on record before the agent is started; killed in between, only the dead-man would help.
     within 30 was_started_since "$before" || say "the release was never started"
     kill -9 "$pid"
-    # Well before the dead-man, which waits for 55 s.
-    within 40 all_is_silently 0.2.0 || all_is 0.2.0
+    # Well before the dead-man, which waits for 45 s.
+    within 35 all_is_silently 0.2.0 || all_is 0.2.0
     within 20 nobody_is_at_work || say "the rollback does not end"
     rm "/run/systemd/system/$agent.d/burst.conf"
     systemctl daemon-reload
