@@ -62,13 +62,7 @@ impl Plugin for Inventory {
         let mut complete = true;
         for path in dpkg::databases(&root) {
             let read = match dpkg::Packages::open(&path) {
-                Ok(mut packages) => loop {
-                    match packages.next_package() {
-                        Ok(Some(package)) => tell_package(turn, &mut seen, &package, full)?,
-                        Ok(None) => break Ok(()),
-                        Err(error) => break Err(error),
-                    }
-                },
+                Ok(mut packages) => tell_packages(turn, &mut seen, full, || packages.next_package())?,
                 Err(error) => Err(error),
             };
             if let Err(error) = read {
@@ -78,13 +72,7 @@ impl Plugin for Inventory {
         }
         for database in rpm::databases(&root) {
             let read = match rpm::Packages::open(&database) {
-                Ok(mut packages) => loop {
-                    match packages.next_package() {
-                        Ok(Some(package)) => tell_package(turn, &mut seen, &package, full)?,
-                        Ok(None) => break Ok(()),
-                        Err(error) => break Err(error),
-                    }
-                },
+                Ok(mut packages) => tell_packages(turn, &mut seen, full, || packages.next_package())?,
                 Err(error) => Err(error),
             };
             if let Err(error) = read {
@@ -112,13 +100,24 @@ impl Plugin for Inventory {
     }
 }
 
-fn tell_package(
+/// Tells of the packages of one database, whatever manager's, until it has no more or can't be read on.
+fn tell_packages<E>(
     turn: &mut Turn<'_, Inventory>,
     seen: &mut BTreeMap<String, String>,
-    package: &Package,
     full: bool,
-) -> Result<(), Stop> {
-    tell(turn, seen, package.key(), package.full_version(), full, |change| report::package(package, change))
+    mut next: impl FnMut() -> Result<Option<Package>, E>,
+) -> Result<Result<(), E>, Stop> {
+    loop {
+        match next() {
+            Ok(Some(package)) => {
+                tell(turn, seen, package.key(), package.full_version(), full, |change| {
+                    report::package(&package, change)
+                })?;
+            }
+            Ok(None) => return Ok(Ok(())),
+            Err(error) => return Ok(Err(error)),
+        }
+    }
 }
 
 /// Reports a thing where it is new or changed, or everything is to be reported.
