@@ -37,8 +37,9 @@ build: setup-build ## binaries into dist/bin/
 test: setup-test build lint test-unit test-live test-channel test-page test-fleet test-update test-states test-docker test-install test-machines ## everything
 	@echo "all suites passed"
 
-test-machines: setup-test build
-	tests/side-by-side tests/kernels/run "tests/systemd-vm/run && tests/systemd-vm/update" tests/power-vm/run
+test-machines: setup-test kill-points next
+	tests/side-by-side tests/kernels/run "tests/systemd-vm/run && tests/systemd-vm/update && tests/demo-fleet/run" \
+		"tests/power-vm/run && tests/systemd-vm/reboots"
 
 package: build ## the release that linnet-keys add-release takes, into dist/
 	rm -rf dist/release
@@ -59,7 +60,7 @@ next: build
 	LINNET_VERSION=0.2.0 LINNET_EBPF_OBJECT=$(CURDIR)/dist/linnet-programs.o cargo build --locked --release --target $(target) -p linnet-agent
 	install -D -s -m 0755 $(out)/linnet-agent dist/next/linnet-agent
 
-demo-fleet: setup-test next ## a fleet from nothing, in a virtual machine; writes docs/tutorial.md
+demo-fleet: setup-test next ## a fleet from nothing, in a virtual machine: the story of docs/tutorial.md
 	tests/demo-fleet/run
 
 demo-update: build ## the story of an update in a minute, on a scratch root
@@ -105,7 +106,6 @@ test-systemd: setup-test build ## the service and the updater, in virtual machin
 	tests/systemd-vm/run
 	tests/systemd-vm/update
 
-# Not among `test`: it takes its time.
 test-reboots: setup-test kill-points ## a host that is rebooted in each state of an update, in a virtual machine with systemd
 	tests/systemd-vm/reboots
 

@@ -70,7 +70,7 @@ TEXT
 show 'cat /etc/linnet/enrolment.json'
 show 'linnet-updater status | grep -E "^(installed|phase|held|channel|agent)"'
 hold 180 "the agent follows the first settings" follows 1
-show 'linnet-agent status | grep -E "^(limits|hook|fleet|channel)" | cut -d , -f 1'
+show 'linnet-agent status | grep -E "^(limits|fleet|channel)" | cut -d , -f 1'
 
 tell <<'TEXT'
 
@@ -161,6 +161,7 @@ as_publisher
 cat >fleet.json <<'JSON'
 {
   "version": 5,
+  "plugins": {"inventory": {"settings": {"cpu_permille": 200}}},
   "update": {"release": "release/linnet-0.2.0-x86_64.tar.gz", "salt": "0.2.0",
              "waves": [{"at": "2026-01-01T00:00:00Z", "permille": 1}, {"at": "2036-01-01T00:00:00Z", "permille": 1000}]}
 }
@@ -200,6 +201,7 @@ as_publisher
 cat >fleet.json <<'JSON'
 {
   "version": 7,
+  "plugins": {"inventory": {"settings": {"cpu_permille": 200}}},
   "update": {"release": "release/linnet-0.3.0-x86_64.tar.gz"}
 }
 JSON

@@ -15,6 +15,7 @@ steps=(
     "PREFLIGHT after-self-test 0.5.0 0.5.0"
     "SWITCHING after-switch-current 0.6.0 0.6.0"
     "PROBATION - 0.7.0 0.7.0"
+    "PROBATION armed-anew 0.7.1 0.7.1"
     "COMMITTED after-switch-committed 0.8.0 0.8.0"
     "ROLLING_BACK restored-current 0.9.0 0.8.0"
     "ROLLED_BACK old-agent-restarted 0.9.1 0.8.0"
@@ -87,7 +88,7 @@ all_is() {
     status=$("$updater" status --json) || say "status: $?: $status" || return
     [[ $(jq -r '.state, .installed.version, .updater_pid' <<<"$status" | tr '\n' ' ') == "IDLE $1 null " ]] ||
         say "status: $(jq -c '[.state, .installed, .updater_pid, .last]' <<<"$status")" || return
-    ! systemctl is-active --quiet linnet-dead-man.timer || say "the dead-man's timer still runs"
+    ! systemctl is-active --quiet 'linnet-dead-man-*.timer' || say "the dead-man's timer still runs"
 }
 
 lines_of_history() { wc -l <"$state_dir/history.ndjson"; }
@@ -121,7 +122,10 @@ begin() {
         return
     fi
     within 60 systemctl is-failed --quiet "$unit" || say "the updater was not killed: $(systemctl is-active "$unit")" || return
-    is_in "$state" || say "killed at $point it is in $(phase)"
+    is_in "$state" || say "killed at $point it is in $(phase)" || return
+    if [[ $point == armed-anew ]]; then
+        [[ $(systemctl list-units --no-legend 'linnet-dead-man-*.timer' | wc -l) == 2 ]] || say "no second dead-man is set"
+    fi
 }
 
 # What the reboot has come to.
@@ -141,7 +145,7 @@ check() {
 finish() {
     local passed=$1 failed=$2
     if ((failed > 0)); then
-        journalctl -b --unit=linnet-updater --unit=linnet-agent --unit=linnet-dead-man --unit=linnet-rollback --output=short-monotonic --no-pager --lines=80
+        journalctl -b --unit=linnet-updater --unit=linnet-agent --unit='linnet-dead-man-*' --unit=linnet-rollback --output=short-monotonic --no-pager --lines=80
         tail -n 30 "$state_dir/history.ndjson"
     fi
     echo "$passed passed, $failed failed"
