@@ -54,7 +54,7 @@ all_is() {
         say "the process is of another release" || return
     [[ $(state) == IDLE ]] || say "the state is $(state)" || return
     [[ ! -e /var/lib/linnet/updater/armed.json ]] || say "a dead-man is still armed" || return
-    ! systemctl is-active --quiet linnet-dead-man.timer || say "the dead-man's timer still runs"
+    ! systemctl is-active --quiet 'linnet-dead-man-*.timer' || say "the dead-man's timer still runs"
 }
 
 nobody_is_at_work() { [[ $("$updater" status --json | jq .updater_pid) == null ]]; }
@@ -240,7 +240,7 @@ for check in install_brings_the_agent_up accounts_and_directories_are_set_up \
     fi
 done
 if ((failed > 0)); then
-    journalctl --unit=linnet-updater --unit=linnet-agent --unit=linnet-dead-man --unit=linnet-rollback --output=cat --no-pager --lines=80
+    journalctl --unit=linnet-updater --unit=linnet-agent --unit='linnet-dead-man-*' --unit=linnet-rollback --output=cat --no-pager --lines=80
 fi
 echo "$passed passed, $failed failed"
 ((failed == 0))

@@ -9,14 +9,16 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::child::{self, Output};
+use crate::kill_point;
 use crate::settings::Systemd;
 
 use super::{Condition, SelfCall, Service, ServiceError};
 
 /// No call waits for a job, so this is time enough even for a busy host.
 const TIMEOUT: Duration = Duration::from_secs(90);
-/// Made for one transaction and gone with it.
-const DEAD_MAN: &str = "linnet-dead-man";
+/// Made for one transaction and gone with it. There are two names, because a dead-man is set anew before the one that was
+/// set is taken back: a kill between the two leaves both, never none.
+const DEAD_MEN: [&str; 2] = ["linnet-dead-man-1", "linnet-dead-man-2"];
 const UPDATE_TIMER: &str = "linnet-updater.timer";
 const ROLLBACK_SERVICE: &str = "linnet-rollback.service";
 /// Made by systemd when it is the first process (sd_booted(3)).
@@ -48,6 +50,20 @@ impl SystemdService {
         arguments.push(unit);
         match call("systemctl", &arguments) {
             Err(_) if !self.runs => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Whether the timer or what it started is there, so that its name can't be had.
+    fn is_taken(&self, dead_man: &str) -> bool {
+        let (timer, service) = (format!("{dead_man}.timer"), format!("{dead_man}.service"));
+        self.call("systemctl", &["is-active", "--quiet", &timer, &service]).is_ok()
+    }
+
+    fn take_back(&self, dead_man: &str) -> Result<(), ServiceError> {
+        // Not loaded is what is wanted; systemctl has its own code for it.
+        match self.call("systemctl", &["stop", &format!("{dead_man}.timer")]) {
+            Err(error) if error.why.contains("not loaded") => Ok(()),
             other => other,
         }
     }
@@ -108,10 +124,12 @@ impl Service for SystemdService {
     }
 
     fn arm(&self, after: Duration, self_call: &SelfCall) -> Result<(), ServiceError> {
-        self.disarm()?;
+        let [first, second] = DEAD_MEN;
+        let (new, old) = if self.is_taken(first) { (second, first) } else { (first, second) };
+        self.take_back(new)?;
         let program = self_call.program.to_string_lossy();
         let on_active = format!("--on-active={}ms", after.as_millis());
-        let unit = format!("--unit={DEAD_MAN}");
+        let unit = format!("--unit={new}");
         let mut arguments = vec![
             "--quiet",
             "--collect",
@@ -124,16 +142,16 @@ impl Service for SystemdService {
         ];
         arguments.extend(self_call.arguments.iter().map(String::as_str));
         arguments.extend(["recover", "--dead-man"]);
-        self.call("systemd-run", &arguments)
+        self.call("systemd-run", &arguments)?;
+        if self.is_taken(old) {
+            kill_point::reach("armed-anew");
+            self.take_back(old)?;
+        }
+        Ok(())
     }
 
     fn disarm(&self) -> Result<(), ServiceError> {
-        let timer = format!("{DEAD_MAN}.timer");
-        // Not loaded is what is wanted; systemctl has its own code for it.
-        match self.call("systemctl", &["stop", &timer]) {
-            Err(error) if error.why.contains("not loaded") => Ok(()),
-            other => other,
-        }
+        DEAD_MEN.iter().try_for_each(|dead_man| self.take_back(dead_man))
     }
 
     fn has_units(&self) -> bool {
