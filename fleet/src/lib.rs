@@ -9,6 +9,7 @@ pub mod bundle;
 pub mod capped;
 #[cfg(feature = "channel")]
 pub mod channel;
+mod dice;
 pub mod health;
 pub mod host;
 pub mod lock;
@@ -16,3 +17,5 @@ pub mod lock;
 pub mod package;
 pub mod rollout;
 pub mod settings_file;
+
+pub use dice::dice;

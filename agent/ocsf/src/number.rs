@@ -50,7 +50,7 @@ macro_rules! as_string {
         }
     )*};
 }
-as_string!(Decimal, Hex, Octal, DeviceNumber, Timespec);
+as_string!(Decimal, Hex, Octal, DeviceNumber, Timespec, EventUid);
 
 /// An id that OCSF wants as a string: user, group, session, inode. `0` is written `"0"`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,6 +80,26 @@ impl Hex {
         tail.digits(self.0, 16, 1);
         tail.push(b'x');
         tail.push(b'0');
+        tail
+    }
+}
+
+/// An event's `metadata.uid`, written `"4f0c9a1be2d37755-8e"`: no two events of any run of any host have the same, as far as
+/// 64 random bits can promise, so a reader that gets one twice can tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EventUid {
+    /// Random, drawn once a run.
+    pub run: u64,
+    /// The event's place in that run.
+    pub sequence: u64,
+}
+
+impl EventUid {
+    fn tail(self) -> Tail {
+        let mut tail = Tail::new();
+        tail.digits(self.sequence, 16, 1);
+        tail.push(b'-');
+        tail.digits(self.run, 16, 16);
         tail
     }
 }

@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
 use crate::line::{LineError, write_value};
+use crate::number::EventUid;
 use crate::object::{Device, Product};
 
 /// The profiles whose attributes Linnet's events use, as OCSF names them: the Linux extension gives `process.auid`
@@ -21,6 +22,7 @@ pub struct Prelude {
     pub(crate) device_reference: Box<RawValue>,
     pub(crate) product: Box<RawValue>,
     pub(crate) profiles: Box<RawValue>,
+    run: Option<u64>,
 }
 
 impl Prelude {
@@ -37,7 +39,18 @@ impl Prelude {
             device_reference: encode(&reference)?,
             product: encode(product)?,
             profiles: to_raw_value(&PROFILES)?,
+            run: None,
         })
+    }
+
+    /// Gives events that have a sequence a `metadata.uid`; `run` is a random number that no other run has.
+    #[must_use]
+    pub fn of_run(self, run: u64) -> Self {
+        Self { run: Some(run), ..self }
+    }
+
+    pub(crate) fn event_uid(&self, sequence: Option<u64>) -> Option<EventUid> {
+        Some(EventUid { run: self.run?, sequence: sequence? })
     }
 }
 

@@ -167,7 +167,7 @@ fn check(name: &str, attribute: &str, value: &Value) {
 
 #[test]
 fn a_common_exec_stays_small() {
-    for (in_pod, limit) in [(false, 1500), (true, 1800)] {
+    for (in_pod, limit) in [(false, 1530), (true, 1830)] {
         let len = sample::exec(&sample::prelude(), 4, in_pod, |event| line(event)).len();
         assert!(len <= limit, "{len} bytes, in a pod: {in_pod}");
     }

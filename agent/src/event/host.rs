@@ -12,9 +12,11 @@ use linnet_ocsf::{
 /// `device.uid` is the host id where there is one, else the boot id, else the host name: the schema demands one, and these
 /// are the next best that are true.
 ///
+/// `run` is the random number that tells this run's events from all others.
+///
 /// # Errors
 /// None that these values can cause.
-pub fn prelude(host: &Host) -> Result<Prelude, LineError> {
+pub fn prelude(host: &Host, run: u64) -> Result<Prelude, LineError> {
     let host_id = host.host_id.as_ref().map(ToString::to_string);
     let boot_id = host.boot_id.as_ref().map(ToString::to_string);
     let os_name = host.os.as_ref().and_then(|os| os.name.as_deref()).unwrap_or("Linux");
@@ -33,5 +35,5 @@ pub fn prelude(host: &Host) -> Result<Prelude, LineError> {
         version: Some(crate::command::VERSION),
         ..Product::default()
     };
-    Prelude::new(&device, &product)
+    Ok(Prelude::new(&device, &product)?.of_run(run))
 }

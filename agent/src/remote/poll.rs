@@ -15,6 +15,7 @@ use std::{
 use jiff::Timestamp;
 use linnet_fleet::{
     channel::{Channel, ChannelError, Enrolment, PollSchedule},
+    dice,
     health::ChannelHealth,
     rollout::MAX_DOCUMENT_BYTES,
 };
@@ -252,16 +253,5 @@ impl Asker {
         self.desk.hear(heard);
         self.told = Some(asked);
         Ok(())
-    }
-}
-
-fn dice() -> u64 {
-    let mut bytes = [0; 8];
-    // Without randomness, as early in a boot, the time has to do.
-    match rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::NONBLOCK) {
-        Ok(8) => u64::from_ne_bytes(bytes),
-        _ => u64::try_from(Timestamp::now().as_nanosecond() & 0xffff_ffff)
-            .unwrap_or(0)
-            .wrapping_mul(0x9e37_79b9_7f4a_7c15),
     }
 }

@@ -127,7 +127,7 @@ pub fn start(mut loaded: Loaded, extra: Extra) -> Result<Sensor, StartError> {
             );
         }
     }
-    let prelude = event::host::prelude(&host)?;
+    let prelude = event::host::prelude(&host, linnet_fleet::dice())?;
     let (files_done, view) = start_view(settings)?;
     let boot_id = host.boot_id.as_ref().map(ToString::to_string).unwrap_or_default();
     let wait = Duration::from_millis(u64::from(settings.hash.wait_ms));

@@ -14,10 +14,8 @@ pub struct Base<'a> {
     pub prelude: &'a Prelude,
     /// When it happened, in milliseconds since the epoch. Finer order is in `sequence`.
     pub time_ms: i64,
-    /// The event's place among all events of this run of the sensor.
+    /// The event's place among all events of this run of the sensor; with the run it makes the event's uid.
     pub sequence: Option<u64>,
-    /// An id of this event.
-    pub uid: Option<&'a str>,
     /// When it was written, in milliseconds since the epoch.
     pub logged_time_ms: Option<i64>,
     /// How bad it is.
@@ -40,7 +38,6 @@ impl<'a> Base<'a> {
             prelude,
             time_ms,
             sequence: None,
-            uid: None,
             logged_time_ms: None,
             severity: Severity::Informational,
             status: None,
@@ -93,7 +90,7 @@ impl<'a> Base<'a> {
             "metadata",
             &Metadata {
                 version: "1.8.0",
-                uid: self.uid,
+                uid: self.prelude.event_uid(self.sequence),
                 sequence: self.sequence,
                 logged_time: self.logged_time_ms,
                 profiles: &self.prelude.profiles,

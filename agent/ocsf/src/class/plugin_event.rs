@@ -1,10 +1,12 @@
 //! An event of a plugin: any class, with the plugin's attributes, and metadata and host from the sensor.
 
-use serde::ser::SerializeMap;
+use serde::ser::{Error, SerializeMap};
 use serde::{Serialize, Serializer};
+use serde_json::value::to_raw_value;
 use serde_json::{Map, Value, json};
 
-use crate::prelude::{PROFILES, Prelude};
+use crate::object::Metadata;
+use crate::prelude::Prelude;
 
 /// What a plugin reports. Its numbers were checked before; `fields` must not hold what stands beside them here.
 #[derive(Debug, Clone, Copy)]
@@ -47,12 +49,14 @@ impl Serialize for PluginEvent<'_> {
         product.insert("feature".to_owned(), json!({ "name": self.plugin, "version": self.plugin_version }));
         event.serialize_entry(
             "metadata",
-            &json!({
-                "version": "1.8.0",
-                "sequence": self.sequence,
-                "profiles": PROFILES,
-                "product": product,
-            }),
+            &Metadata {
+                version: "1.8.0",
+                uid: self.prelude.event_uid(Some(self.sequence)),
+                sequence: Some(self.sequence),
+                logged_time: None,
+                profiles: &self.prelude.profiles,
+                product: &to_raw_value(&product).map_err(S::Error::custom)?,
+            },
         )?;
         event.serialize_entry("device", &self.prelude.device_reference)?;
         event.end()

@@ -3,6 +3,8 @@
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use crate::number::EventUid;
+
 /// OCSF `product`. Does not change while the sensor runs: see [`Prelude`](crate::prelude::Prelude).
 #[derive(Debug, Clone, Copy, Default, Serialize)]
 pub struct Product<'a> {
@@ -24,7 +26,7 @@ pub struct Product<'a> {
 pub(crate) struct Metadata<'a> {
     pub version: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub uid: Option<&'a str>,
+    pub uid: Option<EventUid>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sequence: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -44,7 +44,7 @@ pub fn prelude() -> Prelude {
         boot_uid: Some("9b1deb4d-3b7d-4bad-9bdd-2b0d7b3dcb6d"),
     };
     let product = Product { name: "Linnet", vendor_name: Some("Linnet"), version: Some("0.1.0"), uid: None };
-    Prelude::new(&device, &product).unwrap()
+    Prelude::new(&device, &product).unwrap().of_run(0x4f0c_9a1b_e2d3_7755)
 }
 
 /// An exec as common as they come, on the host or in a pod, with this many ancestors (eight at most).
@@ -160,7 +160,6 @@ pub fn exec_with_everything<R>(prelude: &Prelude, use_it: impl FnOnce(&ProcessAc
     let event = ProcessActivity {
         base: Base {
             sequence: Some(1),
-            uid: Some("e1"),
             logged_time_ms: Some(TIME_MS + 5),
             severity: Severity::Low,
             status: Some(Status::Success),
