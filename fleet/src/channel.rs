@@ -37,6 +37,8 @@ pub use enrolment::{ENROLMENT_PATH, Enrolment, ROOT_PATH};
 pub use error::{ChannelError, ExitClass};
 pub use http::HttpTransport;
 pub use offers::PluginOffer;
+pub use reply::retry_after;
 pub use schedule::PollSchedule;
 pub use settings::{ChannelSettings, ProxyChoice};
+pub use tls::config as tls_config;
 pub use transport::{Body, Get, Reply, Transport, Validators};

@@ -31,7 +31,7 @@ pub use activity::{Ring, Talkers, TalkingGroup, TalkingProgram};
 pub use hook::{Hook, RefusedHook};
 pub use limits::{LimitMode, LimitValues, Limits, MemoryEvents, Usage};
 pub use losses::{Losses, LossesByKind};
-pub use output::{Canary, ProcessTable, Settings, Sink};
+pub use output::{Canary, NetworkSink, ProcessTable, Settings, Sink, SinkAccount, Spool};
 pub use plugins::{Plugin, PluginChannel, PluginLosses, RefusedPlugin, Trial};
 pub use remote::{ChannelHealth, DocumentId, RefusedDocument, Remote};
 pub use shedding::{Pressure, Shedding};
@@ -97,6 +97,12 @@ pub struct Health {
     pub process_table: ProcessTable,
     /// Where events go.
     pub sinks: Vec<Sink>,
+    /// Sinks over the network, which take their events from the spool.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub network_sinks: Vec<NetworkSink>,
+    /// The spool; missing where there is no sink over the network.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub spool: Option<Spool>,
     /// When the last event was delivered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_event_at: Option<Timestamp>,

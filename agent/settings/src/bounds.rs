@@ -3,6 +3,7 @@
 use linnet_plugin_manifest::manifest::is_name;
 
 use crate::ignore;
+use crate::sinks::{check_sinks, check_spool};
 use crate::values::{MIB, Plugins, Settings};
 
 /// Plugins that run at once.
@@ -19,7 +20,21 @@ pub struct Range {
     pub to: u64,
 }
 
-const fn range(key: &'static str, from: u64, to: u64) -> Range {
+impl Range {
+    /// Whether the number at the dotted `path` is within. A key in an object that is `null`, or `null` itself, has none.
+    pub(crate) fn check(&self, values: &serde_json::Value, path: &str) -> Result<(), String> {
+        let Self { from, to, .. } = self;
+        let value = path.split('.').try_fold(values, |value, part| value.get(part));
+        match value.and_then(serde_json::Value::as_u64) {
+            Some(value) if !(*from..=*to).contains(&value) => {
+                Err(format!("{value} is outside {from} to {to}"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+pub(crate) const fn range(key: &'static str, from: u64, to: u64) -> Range {
     Range { key, from, to }
 }
 
@@ -48,6 +63,8 @@ pub const RANGES: &[Range] = &[
     range("health.canary_interval_s", 1, 86_400),
     range("plugins.trial_s", 1, 86_400),
     range("plugins.disk_reserve_bytes", 0, 1 << 50),
+    range("spool.max_bytes", MIB, 1 << 40),
+    range("spool.max_age_s", 60, 1 << 30),
     range("fleet.poll_s", 1, 86_400),
     range("fleet.trial_s", 0, 86_400),
 ];
@@ -55,14 +72,8 @@ pub const RANGES: &[Range] = &[
 /// The first key whose value makes no sense, and why.
 pub(crate) fn check(settings: &Settings) -> Result<(), (&'static str, String)> {
     let values = serde_json::to_value(settings).unwrap_or_default();
-    for Range { key, from, to } in RANGES {
-        let value = key.split('.').try_fold(&values, |value, part| value.get(part));
-        // A key in an object that is `null`, or `null` itself, has no value to check.
-        if let Some(value) = value.and_then(serde_json::Value::as_u64)
-            && !(*from..=*to).contains(&value)
-        {
-            return Err((key, format!("{value} is outside {from} to {to}")));
-        }
+    for range in RANGES {
+        range.check(&values, range.key).map_err(|why| (range.key, why))?;
     }
     let at_most = |key, value: u64, most: u64, of: &str| {
         if value > most { Err((key, format!("{value} is more than {most}, {of}"))) } else { Ok(()) }
@@ -100,7 +111,9 @@ pub(crate) fn check(settings: &Settings) -> Result<(), (&'static str, String)> {
         half,
         "half of limits.memory_max_bytes",
     )?;
-    check_plugins(&settings.plugins)
+    check_plugins(&settings.plugins)?;
+    check_spool(&settings.spool)?;
+    check_sinks(settings.sinks.iter())
 }
 
 fn check_plugins(plugins: &Plugins) -> Result<(), (&'static str, String)> {

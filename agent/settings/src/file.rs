@@ -146,6 +146,33 @@ mod tests {
     }
 
     #[test]
+    fn a_sink_s_secrets_are_in_files_and_do_not_cross_the_network_in_clear() {
+        let with = |rest: &str| {
+            format!(r#"{{"sinks": {{"siem": {{"url": "https://siem.example.org/in"{rest}}}}}}}"#)
+        };
+        assert!(parse(Path::new("x"), with("").as_bytes()).unwrap().sinks["siem"].enabled);
+        for (json, message) in [
+            (with(r#", "url2": 1"#), "sinks.siem.url2: unknown field"),
+            (with(r#", "auth": {"bearer": {"token": "x"}}"#), "sinks.siem.auth"),
+            (with(r#", "auth": {"bearer": {"file": "token"}}"#), "give an absolute path, or credential:NAME"),
+            (with(r#", "auth": {"bearer": {"file": "credential:../x"}}"#), "credential:NAME"),
+            (with(r#", "tls": {"key_file": "/etc/key"}"#), "certificate_file and key_file go together"),
+            (r#"{"sinks": {"siem": {}}}"#.to_owned(), "sinks: siem.url: give https://"),
+            (r#"{"sinks": {"a/b": {"url": "https://h/"}}}"#.to_owned(), "a sink's name"),
+            (r#"{"sinks": {"a": {"url": "https://u:p@h/"}}}"#.to_owned(), "use auth, with a file"),
+            (
+                r#"{"sinks": {"a": {"url": "http://h/", "auth": {"bearer": {"file": "/t"}}}}}"#.to_owned(),
+                "unencrypted",
+            ),
+            (r#"{"spool": {"max_bytes": 5}}"#.to_owned(), "spool.max_bytes: 5 is outside"),
+        ] {
+            assert!(refused(&json).contains(message), "{}", refused(&json));
+        }
+        let local = r#"{"sinks": {"a": {"url": "http://[::1]:8080/", "auth": {"bearer": {"file": "credential:t"}}}}}"#;
+        assert!(parse(Path::new("x"), local.as_bytes()).is_ok());
+    }
+
+    #[test]
     fn a_named_file_must_exist_and_the_default_one_need_not() {
         assert!(Loaded::read(Some(Path::new("/nonexistent/linnet.json"))).is_err());
     }

@@ -6,7 +6,7 @@
 //! 2. The host's own file wins, with one exception: a limit is a *ceiling* there. The fleet may lower it and never
 //!    raise it; what it asked for above that is told in [`Effective::notes`], not refused, because one document serves
 //!    hosts of all sizes.
-//! 3. Some keys are the host's alone ([`LOCAL_ONLY`]): whoever may publish settings must not be able to write to any
+//! 3. Some keys are the host's alone ([`LOCAL_ONLY`], and all but [`FLEET_SINK_KEYS`] of a sink): whoever may publish settings must not be able to write to any
 //!    path as root, nor to switch the limits off.
 //! 4. The result is checked as a whole, as the host's file is. Either it is taken whole, or nothing of it.
 //! 5. Every key of the result has an [`Origin`].
@@ -16,12 +16,13 @@ use std::{collections::BTreeMap, fmt};
 use linnet_fleet::rollout::merge;
 use serde_json::{Map, Value};
 
-use crate::{bounds, values::Settings};
+use crate::{bounds, sinks::check_sinks, values::Settings};
 
 /// Keys, each with all below it, that only the host's own file may set.
 pub const LOCAL_ONLY: &[&str] = &[
     "runtime_dir",
     "output.file.path",
+    "spool.directory",
     "limits.enabled",
     "limits.required",
     "limits.cpu_period_ms",
@@ -34,9 +35,19 @@ pub const LOCAL_ONLY: &[&str] = &[
     "plugins.disk_reserve_bytes",
 ];
 
+/// What the fleet may say of a sink that the host's own file defines. Where events go, with which of the host's secrets
+/// and what they are written to is the host's alone: whoever may publish settings must not be able to have local
+/// credentials or telemetry sent elsewhere.
+pub const FLEET_SINK_KEYS: &[&str] = &["enabled", "events", "batch", "timeout_s", "retry_max_s"];
+
 /// Keys of which the host's own value, or else the default, is the most that the fleet can give.
-pub const CEILINGS: &[&str] =
-    &["limits.cpu_permille", "limits.memory_max_bytes", "limits.memory_high_bytes", "limits.pids_max"];
+pub const CEILINGS: &[&str] = &[
+    "limits.cpu_permille",
+    "limits.memory_max_bytes",
+    "limits.memory_high_bytes",
+    "limits.pids_max",
+    "spool.max_bytes",
+];
 
 /// Keys, each with all below it, that a running sensor follows.
 pub const LIVE: &[&str] = &[
@@ -164,6 +175,9 @@ pub fn effective(fleet: &[Layer<'_>], local: Option<&Value>) -> Result<Effective
         if let Some(key) = LOCAL_ONLY.iter().find(|key| at(layer.patch, key).is_some()) {
             return Err(LayerError::LocalOnly { origin: layer.origin.clone(), key: (*key).to_owned() });
         }
+        if let Some(key) = foreign_sink_key(layer.patch) {
+            return Err(LayerError::LocalOnly { origin: layer.origin.clone(), key });
+        }
         lay(&mut merged, layer, &mut origins);
     }
     let asked = merged.clone();
@@ -174,6 +188,7 @@ pub fn effective(fleet: &[Layer<'_>], local: Option<&Value>) -> Result<Effective
         check_layer(&layer)?;
         lay(&mut merged, &layer, &mut origins);
     }
+    drop_unknown_sinks(&mut merged, local, &mut origins, &mut notes)?;
     let unset = defaults();
     for key in CEILINGS {
         let by = asked_by.get(*key).cloned().unwrap_or(Origin::Default);
@@ -207,6 +222,47 @@ pub fn effective(fleet: &[Layer<'_>], local: Option<&Value>) -> Result<Effective
         })
         .collect();
     Ok(Effective { settings, origins, notes })
+}
+
+/// A key of a sink that only the host's own file may set.
+fn foreign_sink_key(patch: &Value) -> Option<String> {
+    let sinks = patch.get("sinks")?.as_object()?;
+    sinks.iter().find_map(|(name, sink)| {
+        let keys = sink.as_object()?.keys();
+        let foreign = keys.into_iter().find(|key| !FLEET_SINK_KEYS.contains(&key.as_str()))?;
+        Some(format!("sinks.{name}.{foreign}"))
+    })
+}
+
+/// One document serves hosts that have other sinks: what it says of a sink that this host does not define is checked as if it
+/// had a url, and left out.
+fn drop_unknown_sinks(
+    merged: &mut Value,
+    local: Option<&Value>,
+    origins: &mut BTreeMap<String, Origin>,
+    notes: &mut Vec<String>,
+) -> Result<(), LayerError> {
+    let own = local.and_then(|local| local.get("sinks")).and_then(Value::as_object);
+    let Some(sinks) = merged.get_mut("sinks").and_then(Value::as_object_mut) else { return Ok(()) };
+    let unknown: Vec<String> =
+        sinks.keys().filter(|name| own.is_none_or(|own| !own.contains_key(*name))).cloned().collect();
+    for name in unknown {
+        let Some(mut left_out) = sinks.remove(&name) else { continue };
+        put(&mut left_out, "url", Value::from("https://placeholder.invalid/"));
+        if let Ok(sink) = serde_json::from_value(left_out) {
+            check_sinks(std::iter::once((&name, &sink))).map_err(|(key, message)| LayerError::Bounds {
+                origin: origins.get(key).cloned().unwrap_or(Origin::Fleet),
+                key: key.to_owned(),
+                message,
+            })?;
+        }
+        let below = format!("sinks.{name}.");
+        origins.retain(|key, _| !key.starts_with(&below));
+        notes.push(format!(
+            "sinks.{name}: the fleet speaks of a sink that this host's own settings do not define"
+        ));
+    }
+    Ok(())
 }
 
 /// Refuses what no host can take: each fleet layer by itself, and all of them together, over the defaults.

@@ -14,6 +14,7 @@ pub mod glob;
 pub mod ignore;
 pub mod layers;
 mod metrics;
+pub mod sinks;
 mod values;
 
 pub use bounds::{RANGES, Range};

@@ -7,7 +7,11 @@ use linnet_keys::release::Version;
 use linnet_plugin_manifest::policy::Policy;
 use serde::{Deserialize, Serialize};
 
-use crate::{ignore::IgnoreRules, metrics::MetricsAddress};
+use crate::{
+    ignore::IgnoreRules,
+    metrics::MetricsAddress,
+    sinks::{NetworkSink, Spool},
+};
 
 pub(crate) const MIB: u64 = 1 << 20;
 
@@ -16,6 +20,10 @@ settings_section! {
     Settings {
         /// Where events go.
         output: Output = Output::default(),
+        /// Sinks over the network, by name.
+        sinks: BTreeMap<String, NetworkSink> = BTreeMap::new(),
+        /// What waits on disk for them.
+        spool: Spool = Spool::default(),
         /// What the sensor may use.
         limits: Limits = Limits::default(),
         /// Which events are written.

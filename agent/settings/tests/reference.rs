@@ -16,13 +16,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use linnet_settings::ignore::IgnoreRule;
-use linnet_settings::layers::{CEILINGS, LOCAL_ONLY, is_live};
-use linnet_settings::{EnabledPlugin, RANGES, Settings};
+use linnet_settings::layers::{CEILINGS, FLEET_SINK_KEYS, LOCAL_ONLY, is_live};
+use linnet_settings::sinks::{EventKind, NetworkSink, SINK_RANGES};
+use linnet_settings::{EnabledPlugin, RANGES, Range, Settings};
 use serde_json::{Map, Value, json};
 
-const SOURCES: [&str; 3] = [
+const SOURCES: [&str; 4] = [
     include_str!("../src/values.rs"),
     include_str!("../src/ignore.rs"),
+    include_str!("../src/sinks.rs"),
     include_str!("../../plugin/manifest/src/policy.rs"),
 ];
 
@@ -106,6 +108,9 @@ fn walk(
         let plain = kind.strip_prefix("Option<").and_then(|kind| kind.strip_suffix('>'));
         let (below, entry) = match kind.as_str() {
             "IgnoreRules" => ("IgnoreRule", Some(serde_json::to_value(IgnoreRule::default()).unwrap())),
+            "BTreeMap<String, NetworkSink>" => {
+                ("NetworkSink", Some(serde_json::to_value(NetworkSink::default()).unwrap()))
+            }
             "BTreeMap<String, Option<EnabledPlugin>>" => {
                 ("EnabledPlugin", Some(serde_json::to_value(EnabledPlugin::default()).unwrap()))
             }
@@ -156,8 +161,12 @@ fn shown(key: &str, value: &Value) -> String {
     }
 }
 
+fn range_of(key: &str) -> Option<&'static Range> {
+    RANGES.iter().chain(SINK_RANGES).find(|range| range.key == key)
+}
+
 fn bounds(row: &Row) -> String {
-    let range = RANGES.iter().find(|range| range.key == row.key);
+    let range = range_of(&row.key);
     let mut text = match (range, row.kind.as_str()) {
         (Some(range), _) => {
             let show = |value| if unit(&row.key) == "bytes" { number(value) } else { value.to_string() };
@@ -165,7 +174,15 @@ fn bounds(row: &Row) -> String {
         }
         (None, "bool") => "true, false".to_owned(),
         (None, "PathBuf") => "an absolute path".to_owned(),
+        (None, "String" | "Option<String>") => "text".to_owned(),
         (None, "LogLevel") => "error, warn, info, debug, trace".to_owned(),
+        (None, "SinkKind") => "http, elasticsearch, splunk_hec".to_owned(),
+        (None, "Compression") => "gzip, none".to_owned(),
+        (None, "Option<PathBuf>") => "an absolute path, or credential:NAME".to_owned(),
+        (None, "Option<Vec<EventKind>>") => {
+            format!("a list of {}", EventKind::ALL.map(EventKind::as_str).join(", "))
+        }
+        (None, "Option<Auth>") => "bearer, basic or api_key: [sinks.md](sinks.md)".to_owned(),
         (None, "Option<Version>") => "a version".to_owned(),
         (None, "Option<MetricsAddress>") => "unix:/path, 127.0.0.1:port or [::1]:port".to_owned(),
         (None, "Option<PathPattern>") => "a pattern of paths".to_owned(),
@@ -188,7 +205,9 @@ fn who(key: &str) -> &'static str {
     let within = |list: &[&str]| {
         list.iter().any(|one| key == *one || key.strip_prefix(one).is_some_and(|rest| rest.starts_with('.')))
     };
-    if within(LOCAL_ONLY) {
+    let of_sink = key.strip_prefix("sinks.NAME.");
+    let foreign = of_sink.is_some_and(|key| !FLEET_SINK_KEYS.contains(&key.split('.').next().unwrap_or(key)));
+    if within(LOCAL_ONLY) || foreign {
         "host"
     } else if within(CEILINGS) {
         "fleet, up to the host's"
@@ -202,8 +221,13 @@ fn reference(rows: &[Row], sections: &BTreeMap<String, Section>) -> String {
     let mut group = "";
     for row in rows {
         let own = row.key.split_once('.').map_or("", |(group, _)| group);
-        let own =
-            if own.is_empty() && matches!(row.kind.as_str(), "IgnoreRules") { row.key.as_str() } else { own };
+        let own = if own.is_empty()
+            && matches!(row.kind.as_str(), "IgnoreRules" | "BTreeMap<String, NetworkSink>")
+        {
+            row.key.as_str()
+        } else {
+            own
+        };
         if own != group || out.ends_with(HEAD) {
             group = own;
             let field = sections["Settings"].fields.iter().find(|field| field.name == group);
@@ -253,6 +277,10 @@ fn schema(sections: &BTreeMap<String, Section>, name: &str, prefix: &str, defaul
                 let rule = serde_json::to_value(IgnoreRule::default()).unwrap();
                 json!({"type": "object", "additionalProperties": schema(sections, "IgnoreRule", &format!("{key}.NAME."), &rule)})
             }
+            "BTreeMap<String, NetworkSink>" => {
+                let sink = serde_json::to_value(NetworkSink::default()).unwrap();
+                json!({"type": "object", "additionalProperties": schema(sections, "NetworkSink", &format!("{key}.NAME."), &sink)})
+            }
             "BTreeMap<String, Option<EnabledPlugin>>" => {
                 let plugin = serde_json::to_value(EnabledPlugin::default()).unwrap();
                 let plugin = schema(sections, "EnabledPlugin", &format!("{key}.NAME."), &plugin);
@@ -268,7 +296,7 @@ fn schema(sections: &BTreeMap<String, Section>, name: &str, prefix: &str, defaul
             }
         };
         let Value::Object(fields) = &mut one else { unreachable!() };
-        if let Some(range) = RANGES.iter().find(|range| range.key == key) {
+        if let Some(range) = range_of(&key) {
             fields.insert("minimum".to_owned(), json!(range.from));
             fields.insert("maximum".to_owned(), json!(range.to));
         }
@@ -289,6 +317,10 @@ fn typed(kind: &str) -> Value {
         "bool" => json!({"type": "boolean"}),
         "u32" | "u64" => json!({"type": "integer", "minimum": 0}),
         "LogLevel" => json!({"enum": ["error", "warn", "info", "debug", "trace"]}),
+        "SinkKind" => json!({"enum": ["http", "elasticsearch", "splunk_hec"]}),
+        "Compression" => json!({"enum": ["none", "gzip"]}),
+        "EventKind" => json!({"enum": EventKind::ALL.map(EventKind::as_str)}),
+        "Auth" => auth(),
         "Version" => json!({"type": "string", "pattern": "^[0-9]+\\.[0-9]+\\.[0-9]+$"}),
         "MetricsAddress" => json!({"type": "string", "pattern": "^(unix:/|127\\.|\\[::1\\]:)"}),
         "PathBuf" | "PathPattern" => json!({"type": "string", "pattern": "^/"}),
@@ -300,6 +332,19 @@ fn typed(kind: &str) -> Value {
             json!({"type": "array", "items": typed(of)})
         }
     }
+}
+
+fn auth() -> Value {
+    let file = json!({"type": "string", "pattern": "^(/|credential:)"});
+    let one = |properties: Value| {
+        let required: Vec<String> = properties.as_object().unwrap().keys().cloned().collect();
+        json!({"type": "object", "additionalProperties": false, "required": required, "properties": properties})
+    };
+    json!({"type": "object", "additionalProperties": false, "minProperties": 1, "maxProperties": 1, "properties": {
+        "bearer": one(json!({"file": file})),
+        "basic": one(json!({"user": {"type": "string"}, "file": file})),
+        "api_key": one(json!({"header": {"type": "string"}, "prefix": {"type": "string"}, "file": file})),
+    }})
 }
 
 fn docs(name: &str) -> PathBuf {
@@ -342,7 +387,7 @@ fn every_key_has_its_row_and_every_row_its_meaning() {
     for row in &rows {
         assert!(row.what.len() > 5, "{} has no comment", row.key);
     }
-    for range in RANGES {
+    for range in RANGES.iter().chain(SINK_RANGES) {
         assert!(rows.iter().any(|row| row.key == range.key), "{} is bounded and is no key", range.key);
     }
     for key in LOCAL_ONLY.iter().chain(CEILINGS) {

@@ -4,7 +4,9 @@ use std::{fmt::Write, path::Path};
 
 use jiff::Timestamp;
 use linnet_fleet::{
-    health::{Health, HealthError, Losses, Plugin, PluginChannel, Remote, Shedding, State, Trial},
+    health::{
+        Health, HealthError, Losses, Plugin, PluginChannel, Remote, Shedding, SinkAccount, State, Trial,
+    },
     lock,
 };
 use linnet_settings::Settings;
@@ -101,6 +103,7 @@ fn describe(health: &Health, verdict: &str) -> String {
             sink.last_error.as_ref().map_or_else(String::new, |error| format!(" ({error})"))
         );
     }
+    describe_network(health, &mut out);
     let table = &health.process_table;
     let _ = writeln!(
         out,
@@ -125,6 +128,56 @@ fn describe(health: &Health, verdict: &str) -> String {
         describe_fleet(remote, &mut out);
     }
     out
+}
+
+fn describe_network(health: &Health, out: &mut String) {
+    if let Some(spool) = &health.spool {
+        let age = spool.oldest_age_s.map_or_else(String::new, |age| format!(", oldest {age} s"));
+        let _ = writeln!(
+            out,
+            "spool    {} of {} in {} files{age}",
+            size(spool.bytes),
+            size(spool.max_bytes),
+            spool.segments
+        );
+    }
+    for sink in &health.network_sinks {
+        let state = match (&sink.last_error, sink.down) {
+            (_, true) => "DOWN",
+            (Some(_), false) => "in trouble",
+            (None, false) => "well",
+        };
+        let last = sink.last_success_at.map_or_else(|| "never".to_owned(), |at| at.to_string());
+        let _ = writeln!(
+            out,
+            "sink     {} to {}: {state}, last delivered {last}, {} requests, {} sent",
+            sink.name,
+            sink.url,
+            sink.requests,
+            size(sink.sent_bytes)
+        );
+        if let Some(error) = &sink.last_error {
+            let _ = writeln!(out, "           {error}");
+        }
+        for (kind, account) in sink.events.iter().filter(|(_, account)| account.appended > 0) {
+            let _ = writeln!(out, "           {kind}: {}", sink_account(account));
+        }
+    }
+}
+
+fn sink_account(account: &SinkAccount) -> String {
+    let mut text = format!("{} = delivered {}", account.appended, account.delivered);
+    for (what, count) in
+        [("filtered", account.filtered), ("refused", account.refused), ("waiting", account.waiting)]
+    {
+        if count > 0 {
+            let _ = write!(text, " + {what} {count}");
+        }
+    }
+    for (reason, count) in &account.dropped {
+        let _ = write!(text, " + dropped {count} ({reason})");
+    }
+    text
 }
 
 fn describe_fleet(remote: &Remote, out: &mut String) {

@@ -30,6 +30,7 @@ pub fn execute(common: &Common, plain: bool) -> anyhow::Result<u8> {
         return Ok(exit_code::OK);
     }
     loaded.settings.output.file = None;
+    loaded.settings.sinks.clear();
     let sinks: Vec<Box<dyn crate::sink::Sink>> = vec![Box::new(view::View::new(colours))];
     let sensor = start(loaded, Extra { btf: common.btf.clone(), sinks, follow_fleet: false })?;
     smol::block_on(sensor.run()).context("event loop")?;

@@ -71,6 +71,8 @@ impl Sensor {
         log::set_max_level(next.log_level.into());
         // The keys that wait keep what was started with, in the copy that the loop reads.
         next.output = self.settings.output.clone();
+        next.sinks = self.settings.sinks.clone();
+        next.spool = self.settings.spool.clone();
         next.ring.bytes = self.settings.ring.bytes;
         next.process_table = self.settings.process_table.clone();
         next.argv_max_bytes = self.settings.argv_max_bytes;

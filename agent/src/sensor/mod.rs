@@ -6,6 +6,7 @@ pub mod files;
 pub mod filter;
 pub mod fleet;
 pub mod ledger;
+pub mod outgoing;
 pub mod parked;
 pub mod pipeline;
 pub mod plugins;

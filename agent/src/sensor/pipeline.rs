@@ -13,7 +13,7 @@ use std::{
 use linnet_ebpf::{Exit, KIND_EXEC, KIND_EXIT, KIND_FORK};
 use linnet_fileview::{Done, FileView, Missing, Ticket};
 use linnet_ocsf::{class::PluginEvent, line::write_line, prelude::Prelude};
-use linnet_settings::{Events, Settings};
+use linnet_settings::{Events, Settings, sinks::EventKind};
 
 use super::{
     canary::Canaries,
@@ -233,7 +233,7 @@ impl Pipeline {
     /// What an event about the sensor itself begins with. Counts as an event.
     pub fn frame(&mut self) -> Frame<'_> {
         self.sequence += 1;
-        self.batch.events += 1;
+        self.batch.kinds.push(EventKind::Sensor as u8);
         Frame { prelude: &self.prelude, clock: self.clock, boot: self.boot, sequence: self.sequence }
     }
 
@@ -257,7 +257,7 @@ impl Pipeline {
             log::error!("event of plugin {}: {error}", source.name);
         }
         self.families.plugin += 1;
-        self.batch.events += 1;
+        self.batch.kinds.push(EventKind::Plugin as u8);
         match self.batch.plugins.get_mut(source.name.as_str()) {
             Some(count) => *count += 1,
             None => {
@@ -305,6 +305,7 @@ impl Pipeline {
             let lines = &mut self.batch.lines;
             self.families.fork += 1;
             let written = with_fork(frame, fork, entry, |event| write_line(lines, event));
+            self.wrote(EventKind::Fork, &written);
             self.count(KIND_FORK, written);
             self.table.note_told(key);
         } else {
@@ -445,7 +446,6 @@ impl Pipeline {
 
     fn write_exec(&mut self, exec: &Exec<'_>, context: &Context, exe: &Outcome, script: &Outcome) {
         let mut written = Ok(());
-        let mut events = 0;
         let wants_script = self.events.script && exec.body.script.inode != 0;
         if self.events.exec {
             self.shed.note(exe);
@@ -455,11 +455,11 @@ impl Pipeline {
             let lines = &mut self.batch.lines;
             written =
                 with_launch(frame, exec, context, exe, &mut self.scratch, |event| write_line(lines, event));
-            events += 1;
+            self.wrote(EventKind::Exec, &written);
         }
         let script_cause = if wants_script { self.shed.leaves_out(Family::Script) } else { None };
         if let Some(cause) = script_cause
-            && events == 0
+            && !self.events.exec
         {
             return self.ledger.shed(KIND_EXEC, cause);
         }
@@ -472,10 +472,9 @@ impl Pipeline {
             let script = with_script(frame, exec, context, script, &mut self.scratch, |event| {
                 write_line(lines, event)
             });
+            self.wrote(EventKind::Script, &script);
             written = written.and(script);
-            events += 1;
         }
-        self.batch.events += events - 1;
         self.count(KIND_EXEC, written);
     }
 
@@ -485,6 +484,7 @@ impl Pipeline {
         let lines = &mut self.batch.lines;
         self.families.exit += 1;
         let written = with_terminate(frame, exit, ended, |event| write_line(lines, event));
+        self.wrote(EventKind::Exit, &written);
         self.count(KIND_EXIT, written);
     }
 
@@ -493,11 +493,17 @@ impl Pipeline {
         self.sequence
     }
 
+    /// Notes the kind of a line that was written.
+    fn wrote(&mut self, kind: EventKind, written: &Result<(), linnet_ocsf::line::LineError>) {
+        if written.is_ok() {
+            self.batch.kinds.push(kind as u8);
+        }
+    }
+
     /// Enters one record as ready. An event that can't be encoded has left no line, and its record counts as not understood.
     fn count(&mut self, kind: u16, written: Result<(), linnet_ocsf::line::LineError>) {
         match written {
             Ok(()) => {
-                self.batch.events += 1;
                 if let Some(count) = self.batch.records.get_mut(usize::from(kind)) {
                     *count += 1;
                 }

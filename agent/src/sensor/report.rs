@@ -38,6 +38,7 @@ pub fn health_details(sensor: &Sensor, losses: &LossesByKind) -> Value {
         "degraded": degraded(sensor),
         "shedding": sensor.relief.health(sensor.parts.pipeline.shed_counts()),
         "plugins": plugin_losses(&sensor.plugins()),
+        "network_sinks": sensor.parts.outgoing.health().0,
     })
 }
 
@@ -55,6 +56,7 @@ pub fn health(sensor: &mut Sensor, state: State, losses: LossesByKind) -> Health
     let table = sensor.parts.pipeline.table().counts();
     let canaries = &sensor.parts.pipeline.canaries;
     let shared = &sensor.shared;
+    let (network_sinks, spool) = sensor.parts.outgoing.health();
     let (loaded, reloaded) = (&sensor.parts.loaded, &sensor.reloaded);
     Health {
         schema_version: SCHEMA_VERSION,
@@ -92,6 +94,8 @@ pub fn health(sensor: &mut Sensor, state: State, losses: LossesByKind) -> Health
             swept: table.swept,
         },
         sinks: shared.sinks(),
+        network_sinks,
+        spool,
         last_event_at: Some(shared.last_delivery_ms()).filter(|ms| *ms > 0).map(timestamp),
         canary: Canary {
             sent: canaries.sent,
@@ -117,6 +121,7 @@ pub fn finish(mut sensor: Sensor) {
         // Only now are the sinks' counts final.
         writer.finish();
     }
+    sensor.parts.outgoing.finish();
     let losses = sensor.losses();
     sensor.write_health(State::Stopping, losses.clone());
     for (kind, one) in &losses {
@@ -213,6 +218,9 @@ fn degraded(sensor: &Sensor) -> Vec<String> {
     }
     if let Err(error) = &sensor.parts.metrics {
         reasons.push(format!("metrics are not told: {error}"));
+    }
+    if let Some(why) = sensor.parts.outgoing.refused() {
+        reasons.push(format!("sinks over the network are off: {why}"));
     }
     if let Some(why) = &sensor.reloaded.refused {
         reasons.push(format!("changed settings were refused, the former ones are in force: {why}"));

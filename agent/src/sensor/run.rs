@@ -25,6 +25,7 @@ use smol::{Timer, channel::Receiver, future::FutureExt, stream::StreamExt};
 use super::{
     fleet::FleetSide,
     ledger::missing_total,
+    outgoing::{Missing, Outgoing},
     pipeline::Pipeline,
     plugins::{News, Plugins, with_sinks},
     relief::Relief,
@@ -78,6 +79,8 @@ pub struct Started {
     pub plugins_at_end: Option<Vec<Plugin>>,
     /// What tells metrics, if anything does, or why it can't.
     pub metrics: Result<Option<Server>, ServerError>,
+    /// The sinks over the network.
+    pub outgoing: Outgoing,
     /// Hierarchy that names containers.
     pub v1_controller: Option<&'static str>,
     /// What it has of the fleet; none on a host that follows no channel.
@@ -353,6 +356,7 @@ impl Sensor {
         let total = missing_total(losses) + plugins.iter().map(|one| one.losses.missing()).sum::<u64>();
         let newly = total.saturating_sub(self.reported.missing);
         self.reported.newly_missing = newly;
+        self.report_undelivered();
         if newly == 0 {
             return;
         }
@@ -367,6 +371,22 @@ impl Sensor {
         }
         self.parts.pipeline.batch.lines.append(&mut line);
         log::warn!("{message}");
+    }
+
+    /// And what is newly lost between the spool and a sink.
+    fn report_undelivered(&mut self) {
+        let since = if self.reported.at_ms == 0 { self.started_at_ms } else { self.reported.at_ms };
+        for Missing { sink, count, details } in self.parts.outgoing.newly_missing() {
+            let message =
+                format!("{count} events were lost before they reached the sink {sink}; its account says why");
+            let mut line = Vec::new();
+            let frame = self.parts.pipeline.frame();
+            if let Err(error) = lifecycle::write_loss(&mut line, frame, count, since, &message, &details) {
+                log::error!("loss report: {error}");
+            }
+            self.parts.pipeline.batch.lines.append(&mut line);
+            log::warn!("{message}");
+        }
     }
 
     fn report_health(&mut self, losses: &LossesByKind) {

@@ -20,6 +20,7 @@ use sha2::{Digest, Sha256};
 use super::{
     apply::budget,
     fleet::{FleetError, FleetSide},
+    outgoing::Outgoing,
     parked::ParkingLot,
     pipeline::{Parts, Pipeline},
     plugins::Plugins,
@@ -111,7 +112,7 @@ pub fn start(mut loaded: Loaded, extra: Extra) -> Result<Sensor, StartError> {
     let settings = &loaded.settings;
     // The cgroup comes first: what is made in it is charged to it, the ring above all.
     let limits = enter_limits(settings)?;
-    let sinks = open_sinks(settings, extra.sinks)?;
+    let mut sinks = open_sinks(settings, extra.sinks)?;
     let options = LoadOptions {
         btf: extra.btf.as_deref(),
         ring_bytes: settings.ring.bytes,
@@ -145,6 +146,8 @@ pub fn start(mut loaded: Loaded, extra: Extra) -> Result<Sensor, StartError> {
     let source = fleet.as_ref().map(|fleet| fleet.source.clone());
     let plugins = Plugins::start(&settings.plugins, cgroup_name(&settings.runtime_dir), source, desk)
         .map_err(|source| StartError::Resources { what: "thread of the plugins", source })?;
+    let (outgoing, spool) = Outgoing::start(settings);
+    sinks.extend(spool);
     let writer = Writer::start(sinks)
         .map_err(|source| StartError::Resources { what: "thread of the sinks", source })?;
     // What watches the sensor must not keep it from watching.
@@ -165,6 +168,7 @@ pub fn start(mut loaded: Loaded, extra: Extra) -> Result<Sensor, StartError> {
         plugins,
         plugins_at_end: None,
         metrics,
+        outgoing,
         v1_controller,
         fleet,
     };

@@ -94,7 +94,7 @@ impl Sink for RotatingFile {
         &self.name
     }
 
-    fn write(&mut self, lines: &[u8]) -> Result<(), SinkError> {
+    fn write(&mut self, lines: &[u8], _kinds: &[u8]) -> Result<(), SinkError> {
         let mut rest = lines;
         while !rest.is_empty() {
             let (piece, after) = rest.split_at(self.piece_len(rest));
@@ -175,7 +175,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let mut sink = sink(directory.path(), 10, 2);
         for line in ["1234567\n", "2234567\n", "3234567\n", "4234567\n"] {
-            sink.write(line.as_bytes()).unwrap();
+            sink.write(line.as_bytes(), &[]).unwrap();
         }
         let read = |name: &str| fs::read_to_string(directory.path().join(name)).unwrap();
         assert_eq!(read("events"), "4234567\n");
@@ -188,7 +188,7 @@ mod tests {
     fn a_batch_that_is_longer_than_a_file_may_be_is_divided_between_lines() {
         let directory = tempfile::tempdir().unwrap();
         let mut sink = sink(directory.path(), 10, 9);
-        sink.write(b"123\n456\n789\n0\nlonger than ten\nx\n").unwrap();
+        sink.write(b"123\n456\n789\n0\nlonger than ten\nx\n", &[]).unwrap();
         let mut whole = Vec::new();
         for name in ["events.3", "events.2", "events.1", "events"] {
             let part = fs::read_to_string(directory.path().join(name)).unwrap();
@@ -202,8 +202,8 @@ mod tests {
     fn without_predecessors_the_file_starts_anew() {
         let directory = tempfile::tempdir().unwrap();
         let mut sink = sink(directory.path(), 10, 0);
-        sink.write(b"1234567\n").unwrap();
-        sink.write(b"2234567\n").unwrap();
+        sink.write(b"1234567\n", &[]).unwrap();
+        sink.write(b"2234567\n", &[]).unwrap();
         assert_eq!(fs::read(directory.path().join("events")).unwrap(), b"2234567\n");
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
     }
@@ -213,7 +213,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         fs::write(directory.path().join("events"), "{\"a\":1}\n{\"b\"").unwrap();
         let mut sink = sink(directory.path(), 1000, 1);
-        sink.write(b"{}\n").unwrap();
+        sink.write(b"{}\n", &[]).unwrap();
         assert_eq!(fs::read_to_string(directory.path().join("events")).unwrap(), "{\"a\":1}\n{}\n");
     }
 
@@ -221,9 +221,9 @@ mod tests {
     fn a_file_that_was_moved_away_is_made_again() {
         let directory = tempfile::tempdir().unwrap();
         let mut sink = sink(directory.path(), 1000, 1);
-        sink.write(b"1\n").unwrap();
+        sink.write(b"1\n", &[]).unwrap();
         fs::rename(directory.path().join("events"), directory.path().join("taken")).unwrap();
-        sink.write(b"2\n").unwrap();
+        sink.write(b"2\n", &[]).unwrap();
         assert_eq!(fs::read(directory.path().join("events")).unwrap(), b"2\n");
         assert_eq!(fs::read(directory.path().join("taken")).unwrap(), b"1\n");
     }

@@ -2,9 +2,11 @@
 //!
 //! The sensor's thread puts whole batches of lines into a bounded queue; one thread of its own ([`writer`]) takes them to every sink. When the
 //! queue is full the sensor waits, the ring takes the pressure, and what it can't take is counted there. What a sink can't take
-//! is counted here, with its reason.
+//! is counted here, with its reason. Sinks over the network take their events from the spool ([`spool`]), which is one of
+//! these sinks, on threads of their own (`linnet_delivery`).
 
 pub mod file;
+pub mod spool;
 pub mod stdout;
 pub mod writer;
 
@@ -27,6 +29,9 @@ pub enum SinkError {
         /// The sink.
         what: String,
     },
+    /// The spool.
+    #[error(transparent)]
+    Spool(#[from] linnet_spool::SpoolError),
     /// Anything else.
     #[error("{what}: {source}")]
     Io {
@@ -53,9 +58,9 @@ impl SinkError {
     /// The reason under which the loss is counted.
     pub fn reason(&self) -> DropReason {
         match self {
-            Self::Full { .. } => DropReason::DiskFull,
+            Self::Full { .. } | Self::Spool(linnet_spool::SpoolError::Full { .. }) => DropReason::DiskFull,
             Self::Closed { .. } => DropReason::Closed,
-            Self::Io { .. } => DropReason::Io,
+            Self::Io { .. } | Self::Spool(_) => DropReason::Io,
         }
     }
 }
@@ -90,9 +95,9 @@ pub trait Sink: Send {
     /// Its name in status.
     fn name(&self) -> &str;
 
-    /// Takes whole lines, all or nothing.
+    /// Takes whole lines, all or nothing; `kinds` has the number of each line's [`linnet_settings::sinks::EventKind`].
     ///
     /// # Errors
     /// [`SinkError`]; nothing of the batch is left behind then. The next batch may be taken again.
-    fn write(&mut self, lines: &[u8]) -> Result<(), SinkError>;
+    fn write(&mut self, lines: &[u8], kinds: &[u8]) -> Result<(), SinkError>;
 }

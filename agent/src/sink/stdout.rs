@@ -12,7 +12,7 @@ impl Sink for Stdout {
         "stdout"
     }
 
-    fn write(&mut self, lines: &[u8]) -> Result<(), SinkError> {
+    fn write(&mut self, lines: &[u8], _kinds: &[u8]) -> Result<(), SinkError> {
         let mut out = io::stdout().lock();
         out.write_all(lines)
             .and_then(|()| out.flush())

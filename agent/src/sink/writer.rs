@@ -30,12 +30,19 @@ const LOG_INTERVAL: Duration = Duration::from_secs(30);
 pub struct Batch {
     /// The lines.
     pub lines: Vec<u8>,
-    /// Lines in it.
-    pub events: u64,
+    /// The kind of each line.
+    pub kinds: Vec<u8>,
     /// Records of each kind.
     pub records: [u64; KINDS as usize],
     /// Events of plugins, by name.
     pub plugins: BTreeMap<Arc<str>, u64>,
+}
+
+impl Batch {
+    /// Lines in it.
+    pub fn events(&self) -> u64 {
+        self.kinds.len() as u64
+    }
 }
 
 /// What became of one plugin's events.
@@ -140,7 +147,8 @@ impl Writer {
                 deliver(&mut sinks, &batch, &counts);
                 batch.lines.clear();
                 batch.plugins.clear();
-                (batch.events, batch.records) = (0, [0; KINDS as usize]);
+                batch.kinds.clear();
+                batch.records = [0; KINDS as usize];
                 // A full way back only means that the buffer is freed instead.
                 let _ = give_back.try_send(batch);
             }
@@ -191,17 +199,17 @@ struct Slot {
 fn deliver(sinks: &mut [Slot], batch: &Batch, shared: &Shared) {
     let mut outcome = if sinks.is_empty() { Ok(()) } else { Err(None) };
     for (index, slot) in sinks.iter_mut().enumerate() {
-        let result = slot.sink.write(&batch.lines);
+        let result = slot.sink.write(&batch.lines, &batch.kinds);
         let mut reports = shared.sinks.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(report) = reports.get_mut(index) {
             match &result {
                 Ok(()) => {
-                    report.written_events += batch.events;
+                    report.written_events += batch.events();
                     report.written_bytes += batch.lines.len() as u64;
                     report.last_error = None;
                 }
                 Err(error) => {
-                    report.dropped += batch.events;
+                    report.dropped += batch.events();
                     report.last_error = Some(error.to_string());
                 }
             }
@@ -210,7 +218,7 @@ fn deliver(sinks: &mut [Slot], batch: &Batch, shared: &Shared) {
         outcome = match (outcome, result) {
             (Ok(()), _) | (_, Ok(())) => Ok(()),
             (Err(first), Err(error)) => {
-                log_seldom(slot, &error, batch.events);
+                log_seldom(slot, &error, batch.events());
                 Err(first.or(Some(error.reason())))
             }
         };
@@ -240,7 +248,7 @@ mod tests {
             "failing"
         }
 
-        fn write(&mut self, _lines: &[u8]) -> Result<(), SinkError> {
+        fn write(&mut self, _lines: &[u8], _kinds: &[u8]) -> Result<(), SinkError> {
             if self.0 == 0 {
                 return Ok(());
             }
@@ -250,7 +258,8 @@ mod tests {
     }
 
     fn batch(records: [u64; KINDS as usize]) -> Batch {
-        Batch { lines: b"{}\n".to_vec(), events: records.iter().sum(), records, ..Batch::default() }
+        let kinds = vec![0; records.iter().sum::<u64>() as usize];
+        Batch { lines: b"{}\n".to_vec(), kinds, records, ..Batch::default() }
     }
 
     #[test]

@@ -76,7 +76,7 @@ impl HttpTransport {
             return Err(refused("proxy", PROXY_FORM));
         }
         let tls = match scheme {
-            "https" => Some(tls::config(settings.ca_file.as_deref())?),
+            "https" => Some(tls::config(settings.ca_file.as_deref(), None)?),
             _ => None,
         };
         let agent = |deadline: Duration| {

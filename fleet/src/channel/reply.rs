@@ -24,7 +24,8 @@ pub(super) fn validators(headers: &HeaderMap) -> Validators {
 }
 
 /// `Retry-After`: seconds, or a date (RFC 9110, section 10.2.3).
-pub(super) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+#[must_use]
+pub fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let value = text(headers, "retry-after")?.trim();
     if !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()) {
         // Digits that overflow ask for very long.

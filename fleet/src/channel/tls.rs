@@ -1,9 +1,9 @@
-//! Which certificates are trusted for TLS: the system's and those of `ca_file`.
+//! Which certificates are trusted for TLS: the system's and those of `ca_file`; and which one this host shows.
 
 use std::path::Path;
 use std::sync::Arc;
 
-use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, TlsProvider, parse_pem};
+use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig, TlsProvider, parse_pem};
 
 use super::error::{ChannelError, disk_error};
 use crate::capped;
@@ -18,8 +18,12 @@ const BUNDLES: [&str; 4] = [
 /// Bundles have some 200 KiB.
 const MAX_BUNDLE_BYTES: usize = 4 << 20;
 
-/// The settings of TLS. A host without a bundle of the system's has only what `ca_file` names.
-pub(super) fn config(ca_file: Option<&Path>) -> Result<TlsConfig, ChannelError> {
+/// The settings of TLS. A host without a bundle of the system's has only what `ca_file` names. `own` are the files of this
+/// host's certificate and key, in PEM, if it shows one.
+///
+/// # Errors
+/// [`ChannelError`], when a file can't be read or holds something else.
+pub fn config(ca_file: Option<&Path>, own: Option<(&Path, &Path)>) -> Result<TlsConfig, ChannelError> {
     let mut certificates = Vec::new();
     for bundle in BUNDLES {
         if let Ok(Some(pem)) = capped::read(Path::new(bundle), MAX_BUNDLE_BYTES) {
@@ -37,11 +41,31 @@ pub(super) fn config(ca_file: Option<&Path>) -> Result<TlsConfig, ChannelError> 
         }
         certificates.extend(own);
     }
+    let client = own.map(|(certificate, key)| client(certificate, key)).transpose()?;
     Ok(TlsConfig::builder()
+        .client_cert(client)
         .provider(TlsProvider::Rustls)
         .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .root_certs(RootCerts::Specific(Arc::new(certificates)))
         .build())
+}
+
+fn client(certificate_file: &Path, key_file: &Path) -> Result<ClientCert, ChannelError> {
+    let read = |path: &Path| {
+        let pem = capped::read(path, MAX_BUNDLE_BYTES).map_err(disk_error("read", path))?;
+        Ok::<_, ChannelError>(pem.unwrap_or_default())
+    };
+    let refused = |key, path: &Path, what: &str| ChannelError::Settings {
+        key,
+        message: format!("{path:?} holds no {what}: give a file in PEM"),
+    };
+    let chain = certificates_of(&read(certificate_file)?);
+    if chain.is_empty() {
+        return Err(refused("certificate_file", certificate_file, "certificate"));
+    }
+    let key =
+        PrivateKey::from_pem(&read(key_file)?).map_err(|_| refused("key_file", key_file, "private key"))?;
+    Ok(ClientCert::new_with_certs(&chain, key))
 }
 
 fn certificates_of(pem: &[u8]) -> Vec<Certificate<'static>> {

@@ -164,3 +164,32 @@ fn every_live_key_is_a_key() {
         assert!(settings.pointer(&format!("/{}", key.replace('.', "/"))).is_some(), "{key}");
     }
 }
+
+#[test]
+fn the_fleet_tunes_a_sink_of_the_host_and_can_neither_make_nor_redirect_one() {
+    let local = json!({"sinks": {"siem": {"url": "https://siem.example.org/", "auth": {"bearer": {"file": "/etc/token"}}}}});
+    let tuned = json!({"sinks": {"siem": {"enabled": false}, "other": {"enabled": true}}});
+    let shown = effective(&[Layer { origin: Origin::Fleet, patch: &tuned }], Some(&local)).unwrap();
+    assert!(!shown.settings.sinks["siem"].enabled);
+    assert_eq!(shown.settings.sinks.len(), 1);
+    assert!(shown.notes.iter().any(|note| note.contains("sinks.other")), "{:?}", shown.notes);
+    assert!(shown.origins.keys().all(|key| !key.contains("other")), "{:?}", shown.origins);
+    let senseless = json!({"sinks": {"siem": {"batch": {"max_events": 0}}}});
+    let layer = Layer { origin: Origin::Fleet, patch: &senseless };
+    assert!(matches!(check_fleet(&layer, &[]), Err(LayerError::Bounds { .. })), "no host could take it");
+    for (key, value) in [
+        ("url", json!("https://elsewhere.example.org/")),
+        ("kind", json!("splunk_hec")),
+        ("auth", json!({"bearer": {"file": "/etc/shadow"}})),
+        ("proxy", json!("http://elsewhere.example.org:3128")),
+        ("tls", json!({"ca_file": "/tmp/ca.pem"})),
+    ] {
+        let mut patch = json!({"sinks": {"siem": {}}});
+        patch["sinks"]["siem"][key] = value;
+        let error = effective(&[Layer { origin: Origin::Fleet, patch: &patch }], Some(&local)).unwrap_err();
+        assert!(
+            matches!(&error, LayerError::LocalOnly { key: found, .. } if *found == format!("sinks.siem.{key}")),
+            "{error}"
+        );
+    }
+}

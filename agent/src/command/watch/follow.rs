@@ -28,7 +28,7 @@ pub fn follow(path: &Path, view: &mut dyn Sink) -> anyhow::Result<()> {
         pending.extend_from_slice(chunk.get(..read).unwrap_or_default());
         if let Some(end) = pending.iter().rposition(|&byte| byte == b'\n') {
             let rest = pending.split_off(end + 1);
-            if view.write(&pending).is_err() {
+            if view.write(&pending, &[]).is_err() {
                 return Ok(());
             }
             pending = rest;

@@ -43,7 +43,7 @@ impl Sink for View {
         "terminal"
     }
 
-    fn write(&mut self, lines: &[u8]) -> Result<(), SinkError> {
+    fn write(&mut self, lines: &[u8], _kinds: &[u8]) -> Result<(), SinkError> {
         let mut text = String::new();
         for line in lines.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
             if let Ok(event) = serde_json::from_slice::<Value>(line) {

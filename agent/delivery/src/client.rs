@@ -1,0 +1,132 @@
+//! One connection to one backend: a POST at a time, with every limit set.
+
+use std::{io::Write, path::Path, time::Duration};
+
+use flate2::{Compression as Level, write::GzEncoder};
+use jiff::Timestamp;
+use linnet_fleet::channel::{ChannelError, retry_after, tls_config};
+use linnet_settings::sinks::{Compression, NetworkSink};
+use ureq::{Agent, Proxy, ProxyProtocol, config::Config, http::header};
+use zeroize::Zeroizing;
+
+use crate::{
+    backend::Answer,
+    secret::{self, SecretError},
+};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Servers close what is silent for a minute or more.
+const MAX_IDLE: Duration = Duration::from_secs(30);
+const MAX_HEADER_BYTES: usize = 32 << 10;
+/// A bulk answer has some hundred bytes for each event.
+const MAX_ANSWER_BYTES: u64 = 16 << 20;
+/// The fastest: a sensor's processor time is dearer than a few percent of the wire.
+const GZIP_LEVEL: u32 = 1;
+
+/// Why there is no connection to be had with these settings.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ClientError {
+    /// A secret.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// Certificates.
+    #[error(transparent)]
+    Tls(#[from] ChannelError),
+    /// The proxy.
+    #[error("proxy: give http://[user:password@]host:port, or none")]
+    Proxy,
+}
+
+/// A client of one backend.
+pub(crate) struct Client {
+    agent: Agent,
+    url: String,
+    content_type: &'static str,
+    compression: Compression,
+    header: Option<(String, Zeroizing<String>)>,
+    packed: Vec<u8>,
+}
+
+impl Client {
+    pub fn new(sink: &NetworkSink, url: String, content_type: &'static str) -> Result<Self, ClientError> {
+        let proxy = match sink.proxy.as_deref() {
+            None => Proxy::try_from_env(),
+            Some("none") => None,
+            Some(proxy) => Some(Proxy::new(proxy).map_err(|_| ClientError::Proxy)?),
+        };
+        // The client would pass over one of another kind, and go past the proxy without a word.
+        if proxy.as_ref().is_some_and(|proxy| proxy.protocol() != ProxyProtocol::Http) {
+            return Err(ClientError::Proxy);
+        }
+        let mut config = Config::builder()
+            .http_status_as_error(false)
+            // A redirect would take secrets and events to where nobody sent them.
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .max_response_header_size(MAX_HEADER_BYTES)
+            .max_idle_connections(1)
+            .max_idle_connections_per_host(1)
+            .max_idle_age(MAX_IDLE)
+            .timeout_connect(Some(CONNECT_TIMEOUT))
+            .timeout_global(Some(Duration::from_secs(sink.timeout_s.into())))
+            .user_agent(concat!("linnet/", env!("CARGO_PKG_VERSION")))
+            .accept_encoding("identity")
+            .proxy(proxy);
+        if url.starts_with("https:") {
+            let own = sink.tls.certificate_file.as_deref().zip(sink.tls.key_file.as_deref());
+            let tls = tls_config(sink.tls.ca_file.as_deref(), own.map(|(a, b): (&Path, &Path)| (a, b)))?;
+            config = config.https_only(true).tls_config(tls);
+        }
+        let header = sink.auth.as_ref().map(secret::header).transpose()?;
+        Ok(Self {
+            agent: config.build().new_agent(),
+            url,
+            content_type,
+            compression: sink.compression,
+            header,
+            packed: Vec::new(),
+        })
+    }
+
+    /// Posts a body, and gives the answer with the bytes that went over the wire as body.
+    pub fn post(&mut self, body: &[u8]) -> Result<(Answer, u64), String> {
+        let mut request = self.agent.post(&self.url).header(header::CONTENT_TYPE, self.content_type);
+        if let Some((name, value)) = &self.header {
+            request = request.header(name, value.as_str());
+        }
+        let body = match self.compression {
+            Compression::None => body,
+            Compression::Gzip => {
+                self.packed.clear();
+                let mut encoder = GzEncoder::new(&mut self.packed, Level::new(GZIP_LEVEL));
+                encoder
+                    .write_all(body)
+                    .and_then(|()| encoder.finish().map(drop))
+                    .map_err(|e| e.to_string())?;
+                request = request.header(header::CONTENT_ENCODING, "gzip");
+                &self.packed
+            }
+        };
+        let sent = body.len() as u64;
+        let response = request.send(body).map_err(|error| explain(&error))?;
+        let status = response.status().as_u16();
+        let retry_after = retry_after(response.headers(), Timestamp::now());
+        // A body that breaks off after a good status leaves open what was taken: the answer is the whole of it.
+        let body = response.into_body().into_with_config().limit(MAX_ANSWER_BYTES).read_to_vec();
+        let body = body.map_err(|error| format!("answered {status}, and broke off: {}", explain(&error)))?;
+        Ok((Answer { status, retry_after, body }, sent))
+    }
+}
+
+/// What went wrong, and what an operator can do about it.
+fn explain(error: &ureq::Error) -> String {
+    let text = error.to_string();
+    let hint = if text.contains("certificate") {
+        ": is tls.ca_file the authority that signed it, the name right, and the clock?"
+    } else if matches!(error, ureq::Error::HostNotFound) {
+        ": is the name right, and does this host have name lookup?"
+    } else {
+        ""
+    };
+    format!("{text}{hint}")
+}

@@ -1,0 +1,35 @@
+//! Sinks over the network.
+//!
+//! ```text
+//! spool -> reader -> worker: filter -> batch -> backend's form -> gzip -> one connection
+//!                       ^                                                     |
+//!                       +--- verdict: accepted | refused | too large | later -+
+//! ```
+//!
+//! Each sink has a thread ([`worker`]) and a reader of the spool. It takes as much as fits into a request, and settles it
+//! in the spool when every event of it has found its end: delivered, filtered, or refused and kept in a file.
+//!
+//! Invariants:
+//! - an event is settled only after the other side has answered for it. Whatever else happens (no answer, half an answer,
+//!   a stop in between), it is sent again; `metadata.uid` lets the other side tell;
+//! - no answer makes an event vanish. One that is refused by itself goes to the dead-letter file ([`refused`]); a request
+//!   that is refused as a whole is halved until it is clear which event is meant; everything else waits;
+//! - a backend that is away or unwell is asked seldom ([`pace`]), and with little;
+//! - what an answer says is bounded, and never decides more than the fate of the events that were sent.
+//!
+//! It must not slow the sensor: the spool stands between, and drops the oldest when it is full.
+#![forbid(unsafe_code)]
+
+mod backend;
+mod client;
+mod elasticsearch;
+mod pace;
+mod refused;
+mod report;
+mod secret;
+mod splunk;
+mod start;
+mod worker;
+
+pub use report::Report;
+pub use start::{Delivery, StartError};

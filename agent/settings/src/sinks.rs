@@ -1,0 +1,264 @@
+//! Sinks over the network, and the spool that stands before them.
+
+use std::path::{Path, PathBuf};
+
+use linnet_fleet::settings_section;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    bounds::{Range, range},
+    values::MIB,
+};
+
+settings_section! {
+    /// What waits on disk for sinks over the network. There is none without such a sink.
+    Spool {
+        /// Its directory.
+        directory: PathBuf = PathBuf::from("/var/lib/linnet/agent/spool"),
+        /// Most bytes of all that waits; the oldest is dropped first.
+        max_bytes: u64 = 256 * MIB,
+        /// Age in seconds at which what waits is dropped.
+        max_age_s: u32 = 7 * 86_400,
+    }
+}
+
+settings_section! {
+    /// One sink over the network.
+    NetworkSink {
+        /// Whether it is used.
+        enabled: bool = true,
+        /// What the other side understands.
+        kind: SinkKind = SinkKind::Http,
+        /// Where to: `https://host[:port]/path`.
+        url: String = String::new(),
+        /// Events that it gets; `null` for all.
+        events: Option<Vec<EventKind>> = None,
+        /// How bodies are compressed.
+        compression: Compression = Compression::Gzip,
+        /// How much goes into one request.
+        batch: SinkBatch = SinkBatch::default(),
+        /// What proves who this host is.
+        auth: Option<Auth> = None,
+        /// Certificates.
+        tls: SinkTls = SinkTls::default(),
+        /// `http://[user:password@]host:port`, `none`, or `null` for what the environment says.
+        proxy: Option<String> = None,
+        /// How long a request may take.
+        timeout_s: u32 = 30,
+        /// Longest pause between tries.
+        retry_max_s: u32 = 60,
+        /// Index or data stream (`elasticsearch`).
+        index: String = "linnet-events".to_owned(),
+        /// Most bytes of the file that keeps what the other side refuses; as much again of the one before it.
+        refused_max_bytes: u64 = 8 * MIB,
+    }
+}
+
+settings_section! {
+    /// How much goes into one request.
+    SinkBatch {
+        /// Events.
+        max_events: u32 = 2000,
+        /// Bytes of their lines. A single event may be longer.
+        max_bytes: u32 = MIB as u32,
+        /// How long the first event waits for others.
+        linger_ms: u32 = 1000,
+    }
+}
+
+settings_section! {
+    /// Certificates of a sink.
+    SinkTls {
+        /// Authorities beside the system's, in PEM.
+        ca_file: Option<PathBuf> = None,
+        /// This host's certificate, in PEM.
+        certificate_file: Option<PathBuf> = None,
+        /// Its key, in PEM.
+        key_file: Option<PathBuf> = None,
+    }
+}
+
+/// What the other side understands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SinkKind {
+    /// A POST of one JSON object a line.
+    Http,
+    /// `_bulk` of Elasticsearch and OpenSearch.
+    Elasticsearch,
+    /// Splunk's HTTP Event Collector.
+    SplunkHec,
+}
+
+/// How bodies are compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Compression {
+    /// Not at all.
+    None,
+    /// `Content-Encoding: gzip`.
+    Gzip,
+}
+
+/// What an event is of. The numbers stand in the spool's files: they do not change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub enum EventKind {
+    /// A process was made.
+    Fork = 0,
+    /// It took an image.
+    Exec = 1,
+    /// It ended.
+    Exit = 2,
+    /// A script was started.
+    Script = 3,
+    /// A plugin's.
+    Plugin = 4,
+    /// The sensor speaks of itself.
+    Sensor = 5,
+}
+
+impl EventKind {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Self; 6] = [Self::Fork, Self::Exec, Self::Exit, Self::Script, Self::Plugin, Self::Sensor];
+
+    /// Its name in settings and accounts.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Fork => "fork",
+            Self::Exec => "exec",
+            Self::Exit => "exit",
+            Self::Script => "script",
+            Self::Plugin => "plugin",
+            Self::Sensor => "sensor",
+        }
+    }
+}
+
+/// What proves who this host is. Secrets are in files, never here: an absolute path, or `credential:NAME` for one that
+/// systemd hands over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Auth {
+    /// `Authorization: Bearer …`.
+    Bearer {
+        /// The token.
+        file: PathBuf,
+    },
+    /// `Authorization: Basic …`.
+    Basic {
+        /// The user's name.
+        user: String,
+        /// The password.
+        file: PathBuf,
+    },
+    /// Another header.
+    ApiKey {
+        /// Its name.
+        header: String,
+        /// What stands before the key: `ApiKey ` for Elasticsearch, `Splunk ` for Splunk.
+        prefix: String,
+        /// The key.
+        file: PathBuf,
+    },
+}
+
+impl Auth {
+    /// The file of the secret.
+    #[must_use]
+    pub fn file(&self) -> &Path {
+        match self {
+            Self::Bearer { file } | Self::Basic { file, .. } | Self::ApiKey { file, .. } => file,
+        }
+    }
+}
+
+/// What the key of each sink begins with.
+const ANY_SINK: &str = "sinks.NAME";
+
+/// The numbers of a sink.
+pub const SINK_RANGES: &[Range] = &[
+    range("sinks.NAME.batch.max_events", 1, 100_000),
+    range("sinks.NAME.batch.max_bytes", 4096, 16 * MIB),
+    range("sinks.NAME.batch.linger_ms", 1, 60_000),
+    range("sinks.NAME.timeout_s", 1, 600),
+    range("sinks.NAME.retry_max_s", 1, 3600),
+    range("sinks.NAME.refused_max_bytes", 0, 1 << 30),
+];
+
+/// Sinks at once: each has a thread.
+const MAX_SINKS: usize = 8;
+
+pub(crate) fn check_spool(spool: &Spool) -> Result<(), (&'static str, String)> {
+    if !spool.directory.is_absolute() {
+        return Err(("spool.directory", "give an absolute path".to_owned()));
+    }
+    Ok(())
+}
+
+pub(crate) fn check_sinks<'s>(
+    sinks: impl ExactSizeIterator<Item = (&'s String, &'s NetworkSink)>,
+) -> Result<(), (&'static str, String)> {
+    if sinks.len() > MAX_SINKS {
+        return Err(("sinks", format!("at most {MAX_SINKS} sinks")));
+    }
+    for (name, sink) in sinks {
+        check_sink(name, sink).map_err(|(key, why)| ("sinks", format!("{name}{key}: {why}")))?;
+    }
+    Ok(())
+}
+
+fn check_sink(name: &str, sink: &NetworkSink) -> Result<(), (&'static str, String)> {
+    if !linnet_plugin_manifest::manifest::is_name(name) {
+        return Err(("", "a sink's name has lower-case letters, digits and dashes".to_owned()));
+    }
+    let (scheme, rest) = sink.url.split_once("://").unwrap_or_default();
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    if !matches!(scheme, "http" | "https") || authority.is_empty() {
+        return Err((".url", "give https://host[:port]/path".to_owned()));
+    }
+    if authority.contains('@') {
+        return Err((".url", "holds a user or password: use auth, with a file".to_owned()));
+    }
+    if sink.auth.is_some() && scheme == "http" && !is_loopback(authority) {
+        return Err((".auth", "the secret would cross the network unencrypted: use https".to_owned()));
+    }
+    let values = serde_json::to_value(sink).unwrap_or_default();
+    for range in SINK_RANGES {
+        let key = range.key.strip_prefix(ANY_SINK).unwrap_or(range.key);
+        range.check(&values, key.trim_start_matches('.')).map_err(|why| (key, why))?;
+    }
+    if sink.tls.certificate_file.is_some() != sink.tls.key_file.is_some() {
+        return Err((".tls", "certificate_file and key_file go together".to_owned()));
+    }
+    let files = [&sink.tls.ca_file, &sink.tls.certificate_file, &sink.tls.key_file].into_iter().flatten();
+    for file in files.map(PathBuf::as_path).chain(sink.auth.as_ref().map(Auth::file)) {
+        let credential = file.to_str().and_then(|text| text.strip_prefix("credential:"));
+        let good = match credential {
+            Some(name) => !name.is_empty() && !name.contains('/') && name != "." && name != "..",
+            None => file.is_absolute(),
+        };
+        if !good {
+            return Err(("", format!("{file:?}: give an absolute path, or credential:NAME")));
+        }
+    }
+    let index = sink.index.as_bytes();
+    if index.is_empty()
+        || !index
+            .iter()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_.".contains(byte))
+    {
+        return Err((".index", "lower-case letters, digits, dashes, underscores, points".to_owned()));
+    }
+    Ok(())
+}
+
+fn is_loopback(authority: &str) -> bool {
+    let host = match authority.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => authority.split(':').next().unwrap_or_default(),
+    };
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
