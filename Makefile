@@ -12,7 +12,7 @@ packages := linnet-agent linnet-updater linnet-publisher linnet-live linnet-benc
 version = $(shell sed -nE 's/^version = "(.*)"/\1/p' Cargo.toml | head -n 1)
 out := target/$(target)/release
 
-.PHONY: run build next package packages demo-update demo-fleet test test-unit test-live test-channel test-page test-fleet test-delivery test-update test-states test-docker test-install test-kernels test-systemd test-reboots test-power test-machines kill-points lint bench bench-channel bench-poll setup-build setup-test clean help
+.PHONY: run build next package packages demo-update demo-fleet chaos test test-unit test-live test-channel test-page test-fleet test-delivery test-update test-states test-docker test-install test-kernels test-systemd test-reboots test-power test-machines kill-points lint bench bench-channel bench-poll setup-build setup-test clean help
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -77,6 +77,9 @@ test-fleet: setup-test build ## the agent follows settings and plugins from a si
 
 test-delivery: setup-test build ## events reach a backend that fails, from an agent that is killed
 	tests/delivery/run
+
+chaos: setup-test build ## a million events, 30 kills, a full disk twice, and a backend that fails: all of it is accounted for
+	tests/delivery/run chaos 400000 30
 
 # The updater under test has kill points; the one in dist/bin has none, and the next `build` makes it anew without them.
 kill-points: build

@@ -1,22 +1,41 @@
 """A backend over HTTP that takes lines of JSON, and misbehaves as it is told."""
 
+import collections
 import gzip
 import json
 import random
+import re
 import socket
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+# What the tests start has one of these in its arguments: their own, or that of a storm (`linnet-bench storm`).
+TOKEN = re.compile(rb"token-[a-z]+-[0-9a-f]{16}|storm[a-z0-9]+\.[0-9]+\.[0-9]+\.")
 MODES = ["well", "busy", "overload", "error", "picky", "small", "silent", "midway", "slow", "forbidden"]
 
 
+def kind_of(event):
+    """What the agent's account calls an event of this kind."""
+    match event["class_uid"], event["activity_id"]:
+        case 1007, 2:
+            return "exit"
+        case 1007, _:
+            return "fork" if event.get("launch_type_id") == 2 else "exec"
+        case 1009, _:
+            return "script"
+        case _:
+            return "sensor"
+
+
 class Backend:
-    """Counts what it has answered for with 200, by the event's uid."""
+    """Remembers what it has taken: the uid of each event, how many of each kind, and the tokens of what was executed."""
 
     def __init__(self):
         self.mode = "well"
         self.lock = threading.Lock()
-        self.events = {}
+        self.digests = {}
+        self.kinds = collections.Counter()
+        self.tokens = set()
         self.doubles = 0
         self.differing = 0
         self.requests = {}
@@ -78,18 +97,23 @@ class Backend:
             return None
 
     def take(self, lines):
-        with self.lock:
-            for line in lines:
-                uid = json.loads(line)["metadata"]["uid"]
-                if uid in self.events:
+        for line in lines:
+            event = json.loads(line)
+            uid, kind, digest = event["metadata"]["uid"], kind_of(event), hash(line)
+            with self.lock:
+                if uid in self.digests:
                     self.doubles += 1
-                    self.differing += self.events[uid] != line
-                else:
-                    self.events[uid] = line
+                    self.differing += self.digests[uid] != digest
+                    continue
+                self.digests[uid] = digest
+                self.kinds[kind] += 1
+                if kind == "exec":
+                    self.tokens.update(TOKEN.findall(line))
 
-    def taken(self):
+    def missing(self, tokens):
+        """Those that are in nothing that it took."""
         with self.lock:
-            return dict(self.events)
+            return [token for token in tokens if token.encode() not in self.tokens]
 
 
 def reply(request, status, *headers):
