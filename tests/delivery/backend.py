@@ -16,6 +16,8 @@ MODES = ["well", "busy", "overload", "error", "picky", "small", "silent", "midwa
 
 def kind_of(event):
     """What the agent's account calls an event of this kind."""
+    if "feature" in event["metadata"]["product"]:
+        return "plugin"
     match event["class_uid"], event["activity_id"]:
         case 1007, 2:
             return "exit"
