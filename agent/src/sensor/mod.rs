@@ -18,3 +18,4 @@ pub mod run;
 pub mod shed;
 pub mod start;
 pub mod talkers;
+pub mod tally;

@@ -23,6 +23,7 @@ use super::{
     parked::{KeptRecord, Parked, ParkingLot},
     shed::{Cause, Family, Thing},
     talkers::Talkers,
+    tally::{Shedding, Written},
 };
 use crate::{
     event::{
@@ -51,7 +52,7 @@ pub struct Pipeline {
     name: Vec<u8>,
     sequence: u64,
     shed: Shedding,
-    families: Families,
+    written: Written,
     /// Who gives the sensor work.
     pub talkers: Talkers,
     /// What became of the records.
@@ -62,48 +63,6 @@ pub struct Pipeline {
     pub batch: Batch,
     /// Files whose hash is known now and was not before; the kernel side is told of them.
     pub newly_known: Vec<linnet_ebpf::FileKey>,
-}
-
-/// Events written.
-#[derive(Clone, Copy, Default)]
-struct Families {
-    exec: u64,
-    fork: u64,
-    exit: u64,
-    script: u64,
-    plugin: u64,
-}
-
-/// What is left out under pressure, and how often it was.
-#[derive(Default)]
-struct Shedding {
-    things: Vec<Thing>,
-    cause: Option<Cause>,
-    counts: BTreeMap<&'static str, u64>,
-    due: [u64; Family::ALL.len()],
-}
-
-impl Shedding {
-    /// Why an event of this family is left out, if it is. Counts it as due.
-    fn leaves_out(&mut self, family: Family) -> Option<Cause> {
-        if let Some(due) = self.due.get_mut(family as usize) {
-            *due += 1;
-        }
-        let thing = Thing::Family(family);
-        let cause = self.cause.filter(|_| self.things.contains(&thing))?;
-        *self.counts.entry(thing.as_str()).or_default() += 1;
-        Some(cause)
-    }
-
-    /// Counts what an event that is written lacks.
-    fn note(&mut self, file: &Outcome) {
-        let thing = match file {
-            Outcome::Missing(Missing::Shed) => Thing::Hash,
-            Outcome::Known(facts) if facts.content_missing == Some(Missing::Shed) => Thing::ScriptContent,
-            _ => return,
-        };
-        *self.counts.entry(thing.as_str()).or_default() += 1;
-    }
 }
 
 /// What a pipeline is made of.
@@ -144,7 +103,7 @@ impl Pipeline {
             name: Vec::new(),
             sequence: 0,
             shed: Shedding::default(),
-            families: Families::default(),
+            written: Written::default(),
             talkers: Talkers::new(Instant::now()),
             ledger: Ledger::default(),
             canaries: Canaries::default(),
@@ -170,8 +129,7 @@ impl Pipeline {
 
     /// Leaves these things out from now on, and no others.
     pub fn set_shed(&mut self, things: &[Thing], cause: Cause) {
-        self.shed.things = things.to_vec();
-        self.shed.cause = Some(cause);
+        self.shed.set(things, cause);
         self.view.set_shed(linnet_fileview::Shed {
             contents: things.contains(&Thing::ScriptContent),
             hashes: things.contains(&Thing::Hash),
@@ -180,20 +138,17 @@ impl Pipeline {
 
     /// Events of each family that were due so far, written or left out.
     pub fn written_by_family(&self) -> [u64; Family::ALL.len()] {
-        self.shed.due
+        self.shed.due()
     }
 
     /// Events written so far, by family.
     pub fn families(&self) -> BTreeMap<String, u64> {
-        let Families { exec, fork, exit, script, plugin } = self.families;
-        [("exec", exec), ("fork", fork), ("exit", exit), ("script", script), ("plugin", plugin)]
-            .map(|(name, count)| (name.to_owned(), count))
-            .into()
+        self.written.by_family()
     }
 
     /// What was left out so far, by its name.
     pub fn shed_counts(&self) -> BTreeMap<String, u64> {
-        self.shed.counts.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect()
+        self.shed.counts()
     }
 
     /// Changes which events are written.
@@ -256,7 +211,7 @@ impl Pipeline {
         if let Err(error) = write_line(&mut self.batch.lines, &line) {
             log::error!("event of plugin {}: {error}", source.name);
         }
-        self.families.plugin += 1;
+        self.written.count(EventKind::Plugin);
         self.batch.kinds.push(EventKind::Plugin as u8);
         match self.batch.plugins.get_mut(source.name.as_str()) {
             Some(count) => *count += 1,
@@ -303,7 +258,6 @@ impl Pipeline {
             let frame =
                 Frame { prelude: &self.prelude, clock: self.clock, boot: self.boot, sequence: self.sequence };
             let lines = &mut self.batch.lines;
-            self.families.fork += 1;
             let written = with_fork(frame, fork, entry, |event| write_line(lines, event));
             self.wrote(EventKind::Fork, &written);
             self.count(KIND_FORK, written);
@@ -449,7 +403,6 @@ impl Pipeline {
         let wants_script = self.events.script && exec.body.script.inode != 0;
         if self.events.exec {
             self.shed.note(exe);
-            self.families.exec += 1;
             let frame = self.next_frame_number();
             let frame = Frame { prelude: &self.prelude, clock: self.clock, boot: self.boot, sequence: frame };
             let lines = &mut self.batch.lines;
@@ -465,7 +418,6 @@ impl Pipeline {
         }
         if wants_script && script_cause.is_none() {
             self.shed.note(script);
-            self.families.script += 1;
             let frame = self.next_frame_number();
             let frame = Frame { prelude: &self.prelude, clock: self.clock, boot: self.boot, sequence: frame };
             let lines = &mut self.batch.lines;
@@ -482,7 +434,6 @@ impl Pipeline {
         let sequence = self.next_frame_number();
         let frame = Frame { prelude: &self.prelude, clock: self.clock, boot: self.boot, sequence };
         let lines = &mut self.batch.lines;
-        self.families.exit += 1;
         let written = with_terminate(frame, exit, ended, |event| write_line(lines, event));
         self.wrote(EventKind::Exit, &written);
         self.count(KIND_EXIT, written);
@@ -496,6 +447,7 @@ impl Pipeline {
     /// Notes the kind of a line that was written.
     fn wrote(&mut self, kind: EventKind, written: &Result<(), linnet_ocsf::line::LineError>) {
         if written.is_ok() {
+            self.written.count(kind);
             self.batch.kinds.push(kind as u8);
         }
     }
