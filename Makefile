@@ -12,7 +12,7 @@ packages := linnet-agent linnet-updater linnet-publisher linnet-live linnet-benc
 version = $(shell sed -nE 's/^version = "(.*)"/\1/p' Cargo.toml | head -n 1)
 out := target/$(target)/release
 
-.PHONY: run build next package packages demo-update demo-fleet chaos test test-unit test-live test-channel test-page test-fleet test-delivery test-update test-states test-docker test-install test-kernels test-systemd test-reboots test-power test-machines kill-points lint bench bench-channel bench-poll setup-build setup-test clean help
+.PHONY: run build next package packages demo-update demo-fleet chaos test test-unit test-live test-channel test-page test-fleet test-delivery test-update test-states test-docker test-install test-kernels test-systemd test-reboots test-power test-machines kill-points lint bench bench-channel bench-poll bench-delivery soak setup-build setup-test clean help
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -136,6 +136,14 @@ bench-channel: setup-test build ## what it costs to take a release of 100 MB, be
 	install -d dist/bench
 	install -s -m 0755 $(out)/examples/pack $(out)/examples/take_release dist/bin/linnet-keys dist/bin/linnet-updater dist/bin/linnet-test-agent dist/bench/
 	target=$(CURDIR)/dist/bench tests/channel/bench
+
+bench-delivery: setup-test build ## events a second, memory and bytes of the way to file and HTTP, and the drain of a spool
+	LINNET_EBPF_OBJECT=$(CURDIR)/dist/linnet-programs.o cargo build --locked --release --target $(target) -p linnet-agent --features replay
+	install -D -s -m 0755 $(out)/linnet-agent dist/bench/linnet-agent
+	LINNET_REPLAY_AGENT=$(CURDIR)/dist/bench/linnet-agent tests/delivery/run bench
+
+soak: build ## an hour of mixed load with everything on; writes docs/soak.svg
+	tests/delivery/run soak 60 docs/soak.svg
 
 bench-poll: setup-test build ## what a poll with nothing new costs the host and the server
 	cargo build --locked --release --target $(target) -p linnet-fleet --example poll_cost

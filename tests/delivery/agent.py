@@ -20,7 +20,7 @@ class Agent:
         self.directory = directory
         self.directory.mkdir()
         self.settings = self.directory / "linnet.json"
-        sink = {"url": backend.url, "retry_max_s": 1, "timeout_s": 2, "proxy": "none", "batch": {"linger_ms": 100}}
+        sink = {"url": backend.url if backend else None, "retry_max_s": 1, "timeout_s": 2, "proxy": "none", "batch": {"linger_ms": 100}}
         document = {
             "output": {"file": None},
             "sinks": {"backend": sink},
@@ -33,9 +33,12 @@ class Agent:
         self.settings.write_text(json.dumps(document))
         self.process = None
 
-    def start(self):
+    def launch(self, **environment):
         log = (self.directory / "log").open("ab")
-        self.process = subprocess.Popen([AGENT, "run", "--settings", self.settings], stdout=log, stderr=log)
+        self.process = subprocess.Popen([AGENT, "run", "--settings", self.settings], stdout=log, stderr=log, env=os.environ | environment)
+
+    def start(self):
+        self.launch()
         self.until("it watches", lambda health: health["pid"] == self.process.pid and health["canary"]["seen"] > 0)
 
     def kill(self):

@@ -6,4 +6,6 @@ pub mod counters;
 pub mod fill;
 pub mod load;
 pub mod offsets;
+#[cfg(feature = "replay")]
+pub mod replay;
 pub mod ring;

@@ -83,6 +83,8 @@ pub struct Ring {
     wake: WakeWord,
     state: State,
     fill: Fill,
+    #[cfg(feature = "replay")]
+    replay: super::replay::Replay,
 }
 
 impl Ring {
@@ -98,7 +100,16 @@ impl Ring {
     ) -> io::Result<Self> {
         let heard = Async::new_nonblocking(bell.as_fd().try_clone_to_owned()?)?;
         let fill = Fill::new(ring.as_fd(), u64::from(ring_bytes))?;
-        Ok(Self { ring, bell, heard, wake, state: State::Busy, fill })
+        Ok(Self {
+            ring,
+            bell,
+            heard,
+            wake,
+            state: State::Busy,
+            fill,
+            #[cfg(feature = "replay")]
+            replay: super::replay::Replay::from_environment()?,
+        })
     }
 
     /// Bytes that wait in the ring now.
@@ -115,8 +126,14 @@ impl Ring {
     /// the ring until `each` returns.
     pub fn drain(&mut self, mut each: impl FnMut(&[u8]) -> Enough) -> Drained {
         let mut found = false;
+        #[cfg(feature = "replay")]
+        if self.replay.drain(&mut each) {
+            return Drained { found: true, empty: false };
+        }
         while let Some(item) = self.ring.next() {
             found = true;
+            #[cfg(feature = "replay")]
+            self.replay.keep(&item);
             if each(&item) == Enough::Yes {
                 return Drained { found, empty: false };
             }
