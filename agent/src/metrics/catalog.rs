@@ -5,10 +5,13 @@
 
 use linnet_fleet::health::{Health, Losses, State};
 
-use super::exposition::{
-    Kind,
-    Kind::{Counter, Gauge},
-    Samples, ratio, seconds,
+use super::{
+    exposition::{
+        Kind,
+        Kind::{Counter, Gauge},
+        Samples, ratio, seconds,
+    },
+    network,
 };
 
 /// A metric.
@@ -20,7 +23,7 @@ pub struct Metric {
     sample: fn(&Health, &mut Samples),
 }
 
-const fn metric(
+pub(super) const fn metric(
     name: &'static str,
     kind: Kind,
     help: &'static str,
@@ -29,10 +32,15 @@ const fn metric(
     Metric { name, kind, help, sample }
 }
 
+/// All of them.
+pub fn all() -> impl Iterator<Item = &'static Metric> {
+    METRICS.iter().chain(network::METRICS)
+}
+
 /// All of them as text.
 pub fn render(health: &Health) -> String {
     let mut out = String::with_capacity(16 << 10);
-    for one in METRICS {
+    for one in all() {
         let mut samples = Samples::of(one.name);
         (one.sample)(health, &mut samples);
         samples.finish(one.kind, one.help, &mut out);
@@ -40,8 +48,8 @@ pub fn render(health: &Health) -> String {
     out
 }
 
-/// All of them.
-pub const METRICS: &[Metric] = &[
+/// Those of the sensor.
+const METRICS: &[Metric] = &[
     metric(
         "linnet_agent_info",
         Gauge,
@@ -320,7 +328,7 @@ pub const METRICS: &[Metric] = &[
     }),
 ];
 
-fn micros(at: jiff::Timestamp) -> u64 {
+pub(super) fn micros(at: jiff::Timestamp) -> u64 {
     u64::try_from(at.as_microsecond()).unwrap_or(0)
 }
 

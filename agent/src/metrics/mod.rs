@@ -5,5 +5,6 @@
 
 pub mod catalog;
 pub mod exposition;
+pub mod network;
 pub mod request;
 pub mod server;

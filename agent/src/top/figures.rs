@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use linnet_fleet::health::{Health, Losses, State, TalkingGroup, TalkingProgram};
+use linnet_fleet::health::{Health, Losses, NetworkSink, State, TalkingGroup, TalkingProgram};
 
 /// By what the groups are sorted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -203,7 +203,7 @@ fn shares(now: &Health, before: Option<&Health>, elapsed_s: f64) -> Vec<Share> {
         _ => (None, "not told by the kernel".to_owned()),
     };
     let ring = &now.ring;
-    vec![
+    let mut shares = vec![
         Share { name: "memory", permille: memory.0, note: memory.1 },
         Share { name: "cpu", permille: cpu.0, note: cpu.1 },
         Share {
@@ -217,7 +217,25 @@ fn shares(now: &Health, before: Option<&Health>, elapsed_s: f64) -> Vec<Share> {
             note: format!("{} of {}", bytes(ring.peak_bytes), bytes(ring.bytes)),
         },
         Share { name: "outputs", permille: Some(u64::from(pressure.output_permille)), note: outputs(now) },
-    ]
+    ];
+    if let Some(spool) = &now.spool {
+        let filled = format!("{} of {}{}", bytes(spool.bytes), bytes(spool.max_bytes), backends(now));
+        let permille = Some(permille(spool.bytes, spool.max_bytes));
+        shares.push(Share { name: "spool", permille, note: filled });
+    }
+    shares
+}
+
+/// What waits for each sink over the network, and what is wrong with it.
+fn backends(now: &Health) -> String {
+    let one = |sink: &NetworkSink| {
+        let waiting: u64 = sink.events.values().map(|account| account.waiting).sum();
+        let dropped: u64 = sink.events.values().flat_map(|account| account.dropped.values()).sum();
+        let error = sink.last_error.as_ref().map(|error| format!(", {error}")).unwrap_or_default();
+        let state = if sink.down { " down" } else { "" };
+        format!("; {}{state}: {waiting} wait, dropped {dropped}{error}", sink.name)
+    };
+    now.network_sinks.iter().map(one).collect()
 }
 
 fn outputs(now: &Health) -> String {
@@ -272,7 +290,9 @@ fn whole(value: f64) -> u64 {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use linnet_fleet::health::{LimitValues, Limits, Pressure, Ring, Shedding, Talkers, Usage};
+    use linnet_fleet::health::{
+        LimitValues, Limits, Pressure, Ring, Shedding, SinkAccount, Spool, Talkers, Usage,
+    };
 
     use super::*;
 
@@ -362,6 +382,28 @@ pub(super) mod tests {
         let bare = Health { usage: Usage::default(), limits: Limits::default(), ..document(1, 1) };
         assert_eq!(figures(&bare, None, at(2), 30).shares.first().map(|share| share.permille), Some(None));
         figures(&Health::default(), None, at(0), 30);
+    }
+
+    #[test]
+    fn a_spool_has_a_line_that_says_what_waits_for_whom() {
+        let account = SinkAccount {
+            waiting: 7,
+            dropped: [("spool_full".to_owned(), 2)].into(),
+            ..SinkAccount::default()
+        };
+        let sink = NetworkSink {
+            name: "siem".into(),
+            down: true,
+            last_error: Some("answered 503".into()),
+            events: [("exec".to_owned(), account)].into(),
+            ..NetworkSink::default()
+        };
+        let spool = Spool { bytes: 25 << 20, max_bytes: 100 << 20, ..Spool::default() };
+        let health = Health { spool: Some(spool), network_sinks: vec![sink], ..document(1, 1) };
+        let shown = figures(&health, None, at(2), 30);
+        let share = shown.shares.last().unwrap();
+        assert_eq!((share.name, share.permille), ("spool", Some(250)));
+        assert!(share.note.ends_with("; siem down: 7 wait, dropped 2, answered 503"), "{}", share.note);
     }
 
     #[test]

@@ -12,6 +12,8 @@ pub const MIN_COLUMNS: u16 = 80;
 pub const MIN_LINES: u16 = 24;
 /// Lines that are always there.
 const FIXED_LINES: u16 = 16;
+/// Of these, those of families and shares, where no spool is.
+const LEAST_SHARES: usize = 5;
 /// Cells of a bar.
 const BAR_CELLS: usize = 8;
 
@@ -50,7 +52,8 @@ pub fn picture(figures: &Figures, choice: Choice, lines: u16, footer: &str) -> V
         "in all",
         "limits and pressure"
     )));
-    for line in 0..5 {
+    let rows = figures.shares.len().max(LEAST_SHARES);
+    for line in 0..rows {
         let mut parts = match figures.families.get(line) {
             Some((family, rate, total)) => {
                 vec![(Look::Plain, format!("{:<7}{:>8.1}{:>12}  ", cut(family, 7), rate, grouped(*total)))]
@@ -72,7 +75,8 @@ pub fn picture(figures: &Figures, choice: Choice, lines: u16, footer: &str) -> V
         "", "attempted", "received", "lost", "delivered", "filtered", "shed", "dropped", "waits"
     )));
     out.extend(figures.losses.iter().take(3).map(|(kind, losses)| equation(kind, losses)));
-    let free = lines.saturating_sub(FIXED_LINES);
+    let free =
+        lines.saturating_sub(FIXED_LINES).saturating_sub(u16::try_from(rows - LEAST_SHARES).unwrap_or(0));
     let for_groups = usize::from(free.div_ceil(2));
     out.push(heading(format!(
         "{:>8} {:>8} {:>8} {:>8}  container or cgroup, by {}",
