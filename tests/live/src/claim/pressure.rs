@@ -173,10 +173,10 @@ fn processor(stage: &Stage) -> Result<String> {
     Ok(format!("{order}; left out {counts}; {lost} of {} execs lost", run.count("exec", "attempted")))
 }
 
-/// The limit is lowered, and then something in its cgroup takes up most of what is left.
+/// The limit is lowered, and then something in its cgroup takes up what is left, little by little.
 ///
-/// The limit is one at which the last tenth is still megabytes: at 24 MiB the ballast left the agent less than it takes between
-/// two looks at its account, and the kernel ended it at once.
+/// The limit is one at which the last tenth is still megabytes, and the steps are small: what the agent itself takes between two
+/// looks at its account, for a larger process table for one, must have room, or the kernel ends it before anything is shed.
 fn memory(stage: &Stage) -> Result<String> {
     let mut settings =
         json!({"limits": {"enabled": true, "memory_max_bytes": 192 << 20, "cpu_permille": 1000}});
@@ -184,7 +184,7 @@ fn memory(stage: &Stage) -> Result<String> {
     let load = Load::begin(stage, 2000)?;
     let held = |health: &Value| at(health, "usage.memory_held_bytes").as_u64().unwrap_or(0);
     let health = agent.await_health("what it holds under load", |health| held(health) > 8 << 20)?;
-    let limit = (held(&health) * 2).max(64 << 20);
+    let limit = (held(&health) * 2).max(96 << 20);
     if let Some(asked) = settings.pointer_mut("/limits/memory_max_bytes") {
         *asked = json!(limit);
     }
@@ -202,7 +202,8 @@ fn memory(stage: &Stage) -> Result<String> {
         if ballast.len() == MOST_BALLAST {
             return wrong(format!("nothing is left out for memory: {}", at(&pressed, "shedding")));
         }
-        let room = (limit * 89 / 100).saturating_sub(held(&pressed));
+        let share = 75 + ballast.len() as u64;
+        let room = (limit * share.min(94) / 100).saturating_sub(held(&pressed));
         ballast.push(Ballast::load(stage, &pressed, room)?);
         let before = at(&pressed, "updated_at").clone();
         pressed = agent.await_health("a newer account", |health| {
