@@ -23,10 +23,13 @@
 mod backend;
 mod client;
 mod elasticsearch;
+mod line;
+mod otlp;
 mod pace;
 mod refused;
 mod report;
 mod secret;
+mod share;
 mod splunk;
 mod start;
 mod worker;

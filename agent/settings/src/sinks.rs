@@ -88,6 +88,8 @@ pub enum SinkKind {
     Elasticsearch,
     /// Splunk's HTTP Event Collector.
     SplunkHec,
+    /// OTLP/HTTP logs in JSON.
+    Otlp,
 }
 
 /// How bodies are compressed.

@@ -176,7 +176,7 @@ fn bounds(row: &Row) -> String {
         (None, "PathBuf") => "an absolute path".to_owned(),
         (None, "String" | "Option<String>") => "text".to_owned(),
         (None, "LogLevel") => "error, warn, info, debug, trace".to_owned(),
-        (None, "SinkKind") => "http, elasticsearch, splunk_hec".to_owned(),
+        (None, "SinkKind") => "http, elasticsearch, splunk_hec, otlp".to_owned(),
         (None, "Compression") => "gzip, none".to_owned(),
         (None, "Option<PathBuf>") => "an absolute path, or credential:NAME".to_owned(),
         (None, "Option<Vec<EventKind>>") => {
@@ -317,7 +317,7 @@ fn typed(kind: &str) -> Value {
         "bool" => json!({"type": "boolean"}),
         "u32" | "u64" => json!({"type": "integer", "minimum": 0}),
         "LogLevel" => json!({"enum": ["error", "warn", "info", "debug", "trace"]}),
-        "SinkKind" => json!({"enum": ["http", "elasticsearch", "splunk_hec"]}),
+        "SinkKind" => json!({"enum": ["http", "elasticsearch", "splunk_hec", "otlp"]}),
         "Compression" => json!({"enum": ["none", "gzip"]}),
         "EventKind" => json!({"enum": EventKind::ALL.map(EventKind::as_str)}),
         "Auth" => auth(),
