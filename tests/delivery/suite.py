@@ -13,6 +13,7 @@ import sys
 import time
 
 import otlp
+import syslog_cases
 from agent import Agent, account, cause, check_account, in_spool, is_drained, missing
 from backend import Backend
 
@@ -89,7 +90,10 @@ def overflow():
 
 def main():
     failed = 0
-    cases = [chaos, refused, overflow, *otlp.CASES]
+    cases = [chaos, refused, overflow, *otlp.CASES, *syslog_cases.CASES]
+    if len(sys.argv) > 2:
+        cases = [case for case in cases if sys.argv[2] in case.__name__]
+        assert cases, f"no case has {sys.argv[2]} in its name"
     for case in cases:
         try:
             case()

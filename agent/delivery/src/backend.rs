@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
-use linnet_settings::sinks::SinkKind;
+use linnet_settings::{
+    sinks::{NetworkSink, SinkKind},
+    syslog::Facility,
+};
 
-use crate::{elasticsearch, otlp, splunk};
+use crate::{elasticsearch, otlp, splunk, syslog};
 
 /// What became of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,17 +69,18 @@ pub(crate) struct Backend {
     kind: SinkKind,
     /// What each event is preceded by, where that is the same for all.
     index: String,
+    facility: Facility,
 }
 
 impl Backend {
-    pub fn new(kind: SinkKind, index: &str) -> Self {
-        Self { kind, index: index.to_owned() }
+    pub fn new(sink: &NetworkSink) -> Self {
+        Self { kind: sink.kind, index: sink.index.clone(), facility: sink.facility }
     }
 
     /// The url to post to.
     pub fn url(&self, given: &str) -> String {
         match self.kind {
-            SinkKind::Http => given.to_owned(),
+            SinkKind::Http | SinkKind::Syslog => given.to_owned(),
             SinkKind::Elasticsearch => elasticsearch::url(given),
             SinkKind::SplunkHec => splunk::url(given),
             SinkKind::Otlp => otlp::url(given),
@@ -87,6 +91,8 @@ impl Backend {
         match self.kind {
             SinkKind::Http | SinkKind::Elasticsearch => "application/x-ndjson",
             SinkKind::SplunkHec | SinkKind::Otlp => "application/json",
+            // Never posted.
+            SinkKind::Syslog => "text/plain",
         }
     }
 
@@ -99,6 +105,7 @@ impl Backend {
             }
             SinkKind::SplunkHec => events.for_each(|event| splunk::encode(event.line, out)),
             SinkKind::Otlp => otlp::encode(events, out),
+            SinkKind::Syslog => events.for_each(|event| syslog::encode(self.facility, event, out)),
         }
     }
 
@@ -139,7 +146,7 @@ mod tests {
     fn judged(status: u16) -> Verdict {
         let answer =
             Answer { status, retry_after: Some(Duration::from_secs(7)), body: b"a\x1b[2Jb".to_vec() };
-        Backend::new(SinkKind::Http, "").judge(&answer, 3)
+        Backend::new(&NetworkSink::default()).judge(&answer, 3)
     }
 
     #[test]

@@ -13,12 +13,12 @@ use linnet_settings::sinks::{EventKind, NetworkSink};
 use linnet_spool::{Counts, Reader, Settlement, Taken};
 
 use crate::{
-    backend::{Answer, Backend, Event, Item, Verdict},
-    client::Client,
+    backend::{Backend, Event, Item, Verdict},
     pace::Pace,
     refused::DeadLetters,
     report::Board,
     share::share,
+    transport::Transport,
 };
 
 /// How long a sink sleeps at most when nothing comes; then positions are stored and what is too old is dropped.
@@ -40,7 +40,7 @@ pub(crate) struct Worker {
     pub reader: Reader,
     pub settings: NetworkSink,
     /// None until everything that it needs is there.
-    pub client: Option<Client>,
+    pub transport: Option<Transport>,
     pub backend: Backend,
     pub pace: Pace,
     pub letters: DeadLetters,
@@ -207,7 +207,7 @@ impl Worker {
                 Verdict::Misconfigured(why) => {
                     parts.push_front(part);
                     // Secrets and certificates are read again: they may have been replaced.
-                    self.client = None;
+                    self.transport = None;
                     self.back_off(&why, None)?;
                 }
             }
@@ -241,15 +241,15 @@ impl Worker {
             Event { line, kind }
         });
         self.backend.encode(events, &mut body);
-        let answer = self.post(&body);
+        let result = self.carry(&body, part.len());
         self.body = body;
-        match answer {
-            Ok((answer, sent)) => {
+        match result {
+            Ok((verdict, sent)) => {
                 self.board.write(|report| {
                     report.requests += 1;
                     report.sent_bytes += sent;
                 });
-                self.backend.judge(&answer, part.len())
+                verdict
             }
             Err(why) => {
                 self.board.write(|report| report.requests += 1);
@@ -258,13 +258,12 @@ impl Worker {
         }
     }
 
-    fn post(&mut self, body: &[u8]) -> Result<(Answer, u64), String> {
-        if self.client.is_none() {
-            let url = self.backend.url(&self.settings.url);
-            let client = Client::new(&self.settings, url, self.backend.content_type());
-            self.client = Some(client.map_err(|error| error.to_string())?);
-        }
-        self.client.as_mut().map_or_else(|| Err("no client".to_owned()), |client| client.post(body))
+    fn carry(&mut self, body: &[u8], events: usize) -> Result<(Verdict, u64), String> {
+        let transport = match &mut self.transport {
+            Some(transport) => transport,
+            none => none.insert(Transport::new(&self.settings, &self.backend)?),
+        };
+        transport.send(&self.backend, body, events)
     }
 
     /// Each event by its own answer; gives what has to be sent again.

@@ -1,8 +1,15 @@
 //! Sinks against backends that are well, away, slow, picky or broken: what was appended is delivered, or is in the account.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::expect_used, reason = "test code")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "test code"
+)]
 
 mod otlp;
 mod server;
+mod syslog;
 
 use std::{
     collections::BTreeSet,
