@@ -40,5 +40,5 @@ pub use offers::PluginOffer;
 pub use reply::retry_after;
 pub use schedule::PollSchedule;
 pub use settings::{ChannelSettings, ProxyChoice};
-pub use tls::config as tls_config;
+pub use tls::{client_config as tls_client_config, config as tls_config};
 pub use transport::{Body, Get, Reply, Transport, Validators};

@@ -1,26 +1,31 @@
-"""An agent under test, and what it claims of itself.
+"""A real agent with one sink, what it claims, and processes that are told by a token in their arguments.
 
-Its claim (`network_sinks` of its health document) is held against what the backend has: for each kind of event, the number
+The claim (`network_sinks` of the health document) is held against what the backend has: for each kind of event, the number
 of different uids there is what the account calls delivered.
 """
 
 import json
 import os
 import pathlib
+import random
 import signal
 import subprocess
+import sys
 import time
 
 AGENT = pathlib.Path(os.environ["LINNET_BIN_DIR"]) / "linnet-agent"
+WORK = pathlib.Path(sys.argv[1])
 PATIENCE = 120
 
 
 class Agent:
-    def __init__(self, directory, backend, spool_bytes=64 << 20, **settings):
-        self.directory = directory
+    def __init__(self, name, sink, spool_bytes=64 << 20, **settings):
+        """`sink` is a backend, or what differs from a sink that is quick to try again; `settings` is what differs beside it."""
+        self.directory = WORK / name
         self.directory.mkdir()
         self.settings = self.directory / "linnet.json"
-        sink = {"url": backend.url if backend else None, "retry_max_s": 1, "timeout_s": 2, "proxy": "none", "batch": {"linger_ms": 100}}
+        sink = sink if isinstance(sink, dict) else {"url": sink.url}
+        sink = {"retry_max_s": 1, "timeout_s": 2, "proxy": "none", "batch": {"linger_ms": 100}} | sink
         document = {
             "output": {"file": None},
             "sinks": {"backend": sink},
@@ -35,7 +40,8 @@ class Agent:
 
     def launch(self, **environment):
         log = (self.directory / "log").open("ab")
-        self.process = subprocess.Popen([AGENT, "run", "--settings", self.settings], stdout=log, stderr=log, env=os.environ | environment)
+        command = [AGENT, "run", "--settings", self.settings]
+        self.process = subprocess.Popen(command, stdout=log, stderr=log, env=os.environ | environment)
 
     def start(self):
         self.launch()
@@ -73,6 +79,30 @@ def account(health):
 
 def is_drained(health):
     return all(one["waiting"] == 0 for one in account(health).values())
+
+
+def cause(count, word="plain"):
+    """Starts so many processes; each has a token of its own."""
+    tokens = []
+    for _ in range(count):
+        token = f"token-{word}-{random.getrandbits(64):016x}"
+        subprocess.run(["/bin/true", token], check=True)
+        tokens.append(token)
+    return tokens
+
+
+def is_in_spool(agent, tokens):
+    """Whether the last of them has left the agent's memory: the spool's files hold it."""
+    token = tokens[-1].encode()
+    segments = sorted((agent.directory / "spool").glob("*.seg"))
+    return any(token in segment.read_bytes() for segment in segments[-2:])
+
+
+def in_spool(agent, tokens):
+    end = time.monotonic() + PATIENCE
+    while not is_in_spool(agent, tokens):
+        assert time.monotonic() < end, "events never reached the spool"
+        time.sleep(0.02)
 
 
 def check_account(backend, health, lost_allowed=False):

@@ -1,45 +1,23 @@
 """A backend over HTTP that takes lines of JSON, and misbehaves as it is told."""
 
-import collections
 import gzip
 import json
 import random
-import re
 import socket
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-# What the tests start has one of these in its arguments: their own, or that of a storm (`linnet-bench storm`).
-TOKEN = re.compile(rb"token-[a-z]+-[0-9a-f]{16}|storm[a-z0-9]+\.[0-9]+\.[0-9]+\.")
+from tally import Tally
+
 MODES = ["well", "busy", "overload", "error", "picky", "small", "silent", "midway", "slow", "forbidden"]
 
 
-def kind_of(event):
-    """What the agent's account calls an event of this kind."""
-    if "feature" in event["metadata"]["product"]:
-        return "plugin"
-    match event["class_uid"], event["activity_id"]:
-        case 1007, 2:
-            return "exit"
-        case 1007, _:
-            return "fork" if event.get("launch_type_id") == 2 else "exec"
-        case 1009, _:
-            return "script"
-        case _:
-            return "sensor"
-
-
-class Backend:
-    """Remembers what it has taken: the uid of each event, how many of each kind, and the tokens of what was executed."""
+class Backend(Tally):
+    """A server, and what it has taken."""
 
     def __init__(self):
+        super().__init__()
         self.mode = "well"
-        self.lock = threading.Lock()
-        self.digests = {}
-        self.kinds = collections.Counter()
-        self.tokens = set()
-        self.doubles = 0
-        self.differing = 0
         self.requests = {}
         backend = self
 
@@ -54,6 +32,8 @@ class Backend:
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
+        # A connection that a killed agent leaves is no news.
+        self.server.handle_error = lambda *_: None
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}/in"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
@@ -97,25 +77,6 @@ class Backend:
             return reply(request, 200)
         except OSError:
             return None
-
-    def take(self, lines):
-        for line in lines:
-            event = json.loads(line)
-            uid, kind, digest = event["metadata"]["uid"], kind_of(event), hash(line)
-            with self.lock:
-                if uid in self.digests:
-                    self.doubles += 1
-                    self.differing += self.digests[uid] != digest
-                    continue
-                self.digests[uid] = digest
-                self.kinds[kind] += 1
-                if kind == "exec":
-                    self.tokens.update(TOKEN.findall(line))
-
-    def missing(self, tokens):
-        """Those that are in nothing that it took."""
-        with self.lock:
-            return [token for token in tokens if token.encode() not in self.tokens]
 
 
 def reply(request, status, *headers):

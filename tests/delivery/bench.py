@@ -78,7 +78,7 @@ def file_of(directory):
 def record(work):
     """The records of a storm, on disk."""
     path = work / "records"
-    agent = Agent(work / "record", None, sinks={}, output=file_of(work / "record"), events={"fork": True})
+    agent = Agent("record", None, sinks={}, output=file_of(work / "record"), events={"fork": True})
     agent.launch(LINNET_RECORD=str(path))
     agent.until("it watches", lambda health: health["canary"]["seen"] > 0)
     storm(work, RECORDED_EXECS, "stormrecord")
@@ -109,7 +109,7 @@ def lost_of(health):
 
 
 def to_file(work, records):
-    agent, count, seconds, most = through(work / "file", records, 30, None, sinks={}, output=file_of(work / "file"))
+    agent, count, seconds, most = through("file", records, 30, None, sinks={}, output=file_of(work / "file"))
     health = agent.stop()
     cpu = usage(health)["cpu_usage_us"] / 1e6
     events = events_of(health)
@@ -121,7 +121,7 @@ def to_file(work, records):
 def to_http(work, records, nginx):
     nginx.start()
     began = time.monotonic()
-    agent, _, _, most = through(work / "http", records, 30, nginx)
+    agent, _, _, most = through("http", records, 30, nginx)
     health = agent.until("all is delivered", agents.is_drained)
     seconds = time.monotonic() - began
     sink = health["network_sinks"][0]
@@ -139,7 +139,7 @@ def to_http(work, records, nginx):
 def live(work, nginx):
     """Real execs, with the defaults and the processor limit lifted; then the same with a backend that is away; then rest."""
     nginx.start()
-    agent = Agent(work / "live", nginx, limits=NO_CPU_LIMIT, output=file_of(work / "live"), health={"interval_s": 1})
+    agent = Agent("live", nginx, limits=NO_CPU_LIMIT, output=file_of(work / "live"), health={"interval_s": 1})
     agent.start()
     before = agent.health()
     time.sleep(30)
@@ -167,7 +167,7 @@ def live(work, nginx):
 
 def drain(work, records, nginx):
     spool = {"directory": str(work / "drain-spool"), "max_bytes": 2 * SPOOL_BYTES}
-    agent, *_ = through(work / "drain", records, 70, nginx, spool=spool)
+    agent, *_ = through("drain", records, 70, nginx, spool=spool)
     health = agent.until("it is told", lambda health: health["spool"]["bytes"] > 0)
     waiting, held = sum(one["waiting"] for one in account(health).values()), health["spool"]["bytes"]
     nginx.start()

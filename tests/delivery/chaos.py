@@ -90,7 +90,7 @@ class Chaos:
         self.work = work
         self.backend = Backend()
         self.agent = Agent(
-            work / "agent",
+            "agent",
             self.backend,
             spool={"directory": str(work / "disk" / "spool"), "max_bytes": 128 << 20},
             limits={"cpu_permille": 2000},

@@ -111,7 +111,7 @@ def main():
     shutil.copytree(PLUGINS, work / "installed")
     backend = Backend()
     agent = Agent(
-        work / "agent",
+        "agent",
         backend,
         output={"file": {"path": str(work / "agent" / "events.ndjson"), "max_bytes": 64 << 20, "keep": 2}},
         plugins={

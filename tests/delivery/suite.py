@@ -1,6 +1,6 @@
 """What was caused is delivered, or is in the account: real processes, a real agent, a backend that fails.
 
-Processes are told by a token in their arguments.
+The cases of a kind of backend are in a file of its own; here are those of the spool, and of HTTP.
 """
 
 import json
@@ -12,40 +12,16 @@ import subprocess
 import sys
 import time
 
-from agent import PATIENCE, Agent, account, check_account, is_drained
+import otlp
+import syslog_cases
+from agent import Agent, account, cause, check_account, in_spool, is_drained
 from backend import Backend
-
-WORK = pathlib.Path(sys.argv[1])
-
-
-def cause(count, word="plain"):
-    """Starts so many processes; each has a token of its own."""
-    tokens = []
-    for _ in range(count):
-        token = f"token-{word}-{random.getrandbits(64):016x}"
-        subprocess.run(["/bin/true", token], check=True)
-        tokens.append(token)
-    return tokens
-
-
-def is_in_spool(agent, tokens):
-    """Whether the last of them has left the agent's memory: the spool's files hold it."""
-    token = tokens[-1].encode()
-    segments = sorted((agent.directory / "spool").glob("*.seg"))
-    return any(token in segment.read_bytes() for segment in segments[-2:])
-
-
-def in_spool(agent, tokens):
-    end = time.monotonic() + PATIENCE
-    while not is_in_spool(agent, tokens):
-        assert time.monotonic() < end, "events never reached the spool"
-        time.sleep(0.02)
 
 
 def failing():
     """Nothing is lost while the backend fails in each way and the agent is killed."""
     backend = Backend()
-    agent = Agent(WORK / "failing", backend)
+    agent = Agent("failing", backend)
     agent.start()
     tokens = []
     for mode in ["busy", "midway", "slow", "silent", "mixed", "small"]:
@@ -71,7 +47,7 @@ def refused():
     """One event that is refused is put aside, and the rest goes on."""
     backend = Backend()
     backend.mode = "picky"
-    agent = Agent(WORK / "refused", backend)
+    agent = Agent("refused", backend)
     agent.start()
     tokens = cause(20)
     subprocess.run(["/bin/true", "picky-marker"], check=True)
@@ -90,7 +66,7 @@ def overflow():
     """What a spool that is too small drops is counted by kind and told in the stream; a kill changes nothing of it."""
     backend = Backend()
     backend.mode = "error"
-    agent = Agent(WORK / "overflow", backend, spool_bytes=1 << 20)
+    agent = Agent("overflow", backend, spool_bytes=1 << 20)
     agent.start()
     tokens = []
     for _ in range(4):
@@ -114,12 +90,15 @@ def overflow():
 
 def main():
     failed = 0
-    cases = [failing, refused, overflow]
+    cases = [failing, refused, overflow, *otlp.CASES, *syslog_cases.CASES]
+    if len(sys.argv) > 2:
+        cases = [case for case in cases if sys.argv[2] in case.__name__]
+        assert cases, f"no case has {sys.argv[2]} in its name"
     for case in cases:
         try:
             case()
             print(f"ok {case.__name__}")
-        except (AssertionError, KeyError, IndexError) as why:
+        except Exception as why:
             failed += 1
             print(f"FAILED {case.__name__}: {why!r}")
         finally:

@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
-use linnet_settings::sinks::SinkKind;
+use linnet_settings::{
+    sinks::{NetworkSink, SinkKind},
+    syslog::Facility,
+};
 
-use crate::{elasticsearch, splunk};
+use crate::{elasticsearch, otlp, splunk, syslog};
 
 /// What became of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +16,13 @@ pub(crate) enum Verdict {
     Accepted,
     /// Each event has an answer of its own.
     Each(Vec<Item>),
+    /// All of it but so many, fewer than there are. Which is not said, and it must not be sent again.
+    Partly {
+        /// How many.
+        refused: usize,
+        /// Why.
+        why: String,
+    },
     /// It is wrong as a whole; which event is to blame is not said.
     Refused(String),
     /// It is too long.
@@ -36,6 +46,15 @@ pub(crate) enum Item {
     Later(String),
 }
 
+/// An event that is to be sent.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Event<'l> {
+    /// With its line feed.
+    pub line: &'l [u8],
+    /// The number of its kind.
+    pub kind: u8,
+}
+
 /// An answer, as far as it matters.
 #[derive(Clone, Debug)]
 pub(crate) struct Answer {
@@ -50,35 +69,43 @@ pub(crate) struct Backend {
     kind: SinkKind,
     /// What each event is preceded by, where that is the same for all.
     index: String,
+    facility: Facility,
 }
 
 impl Backend {
-    pub fn new(kind: SinkKind, index: &str) -> Self {
-        Self { kind, index: index.to_owned() }
+    pub fn new(sink: &NetworkSink) -> Self {
+        Self { kind: sink.kind, index: sink.index.clone(), facility: sink.facility }
     }
 
     /// The url to post to.
     pub fn url(&self, given: &str) -> String {
         match self.kind {
-            SinkKind::Http => given.to_owned(),
+            SinkKind::Http | SinkKind::Syslog => given.to_owned(),
             SinkKind::Elasticsearch => elasticsearch::url(given),
             SinkKind::SplunkHec => splunk::url(given),
+            SinkKind::Otlp => otlp::url(given),
         }
     }
 
     pub fn content_type(&self) -> &'static str {
         match self.kind {
             SinkKind::Http | SinkKind::Elasticsearch => "application/x-ndjson",
-            SinkKind::SplunkHec => "application/json",
+            SinkKind::SplunkHec | SinkKind::Otlp => "application/json",
+            // Never posted.
+            SinkKind::Syslog => "text/plain",
         }
     }
 
-    /// Appends one event, a line with its line feed.
-    pub fn encode(&self, line: &[u8], out: &mut Vec<u8>) {
+    /// Writes the body of a request.
+    pub fn encode<'l>(&self, events: impl Iterator<Item = Event<'l>>, out: &mut Vec<u8>) {
         match self.kind {
-            SinkKind::Http => out.extend_from_slice(line),
-            SinkKind::Elasticsearch => elasticsearch::encode(&self.index, line, out),
-            SinkKind::SplunkHec => splunk::encode(line, out),
+            SinkKind::Http => events.for_each(|event| out.extend_from_slice(event.line)),
+            SinkKind::Elasticsearch => {
+                events.for_each(|event| elasticsearch::encode(&self.index, event.line, out));
+            }
+            SinkKind::SplunkHec => events.for_each(|event| splunk::encode(event.line, out)),
+            SinkKind::Otlp => otlp::encode(events, out),
+            SinkKind::Syslog => events.for_each(|event| syslog::encode(self.facility, event, out)),
         }
     }
 
@@ -86,6 +113,7 @@ impl Backend {
     pub fn judge(&self, answer: &Answer, events: usize) -> Verdict {
         match (self.kind, answer.status) {
             (SinkKind::Elasticsearch, 200) => elasticsearch::judge(&answer.body, events),
+            (SinkKind::Otlp, 200) => otlp::judge(&answer.body, events),
             _ => by_status(answer),
         }
     }
@@ -111,13 +139,6 @@ pub(crate) fn excerpt(body: &[u8]) -> String {
     if text.is_empty() { String::new() } else { format!(": {text}") }
 }
 
-/// The milliseconds that a line begins with: every event's first attribute is its time.
-pub(crate) fn time_ms(line: &[u8]) -> Option<u64> {
-    let digits = line.strip_prefix(b"{\"time\":")?;
-    let end = digits.iter().position(|byte| !byte.is_ascii_digit())?;
-    std::str::from_utf8(digits.get(..end)?).ok()?.parse().ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -125,7 +146,7 @@ mod tests {
     fn judged(status: u16) -> Verdict {
         let answer =
             Answer { status, retry_after: Some(Duration::from_secs(7)), body: b"a\x1b[2Jb".to_vec() };
-        Backend::new(SinkKind::Http, "").judge(&answer, 3)
+        Backend::new(&NetworkSink::default()).judge(&answer, 3)
     }
 
     #[test]
@@ -140,13 +161,5 @@ mod tests {
         assert!(matches!(judged(400), Verdict::Refused(_)));
         assert!(matches!(judged(401), Verdict::Misconfigured(_)));
         assert!(matches!(judged(302), Verdict::Misconfigured(_)));
-    }
-
-    #[test]
-    fn the_time_is_the_first_number_of_a_line() {
-        assert_eq!(time_ms(b"{\"time\":1795306576803,\"class_uid\":1007}\n"), Some(1_795_306_576_803));
-        for line in [&b""[..], b"{}", b"{\"time\":}", b"{\"time\":-1}", b"{\"time\":12"] {
-            assert_eq!(time_ms(line), None);
-        }
     }
 }

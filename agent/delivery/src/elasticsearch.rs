@@ -7,11 +7,10 @@ use std::io::Write;
 
 use serde::Deserialize;
 
-use crate::backend::{Item, Verdict, excerpt, time_ms};
-
-/// What stands before the uid in every event. Text that a process chose can't hold it: its quotes are escaped.
-const BEFORE_UID: &[u8] = b",\"metadata\":{\"version\":\"1.8.0\",\"uid\":\"";
-const MAX_UID: usize = 64;
+use crate::{
+    backend::{Item, Verdict, excerpt},
+    line::{time_ms, uid},
+};
 
 pub(crate) fn url(given: &str) -> String {
     // The answer is as long as the request without it.
@@ -34,16 +33,6 @@ pub(crate) fn encode(index: &str, line: &[u8], out: &mut Vec<u8>) {
         }
         _ => out.extend_from_slice(line),
     }
-}
-
-/// The uid of the event: the last such place, since the sensor writes the metadata behind what plugins say.
-fn uid(line: &[u8]) -> Option<&str> {
-    let at = line.windows(BEFORE_UID.len()).rposition(|window| window == BEFORE_UID)?;
-    let rest = line.get(at + BEFORE_UID.len()..)?;
-    let end = rest.iter().take(MAX_UID).position(|byte| *byte == b'"')?;
-    let uid = rest.get(..end)?;
-    let plain = uid.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-');
-    if plain { std::str::from_utf8(uid).ok() } else { None }
 }
 
 #[derive(Deserialize)]

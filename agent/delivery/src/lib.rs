@@ -1,7 +1,7 @@
 //! Sinks over the network.
 //!
 //! ```text
-//! spool -> reader -> worker: filter -> batch -> backend's form -> gzip -> one connection
+//! spool -> reader -> worker: filter -> batch -> backend's form -> transport: one connection
 //!                       ^                                                     |
 //!                       +--- verdict: accepted | refused | too large | later -+
 //! ```
@@ -17,18 +17,28 @@
 //! - a backend that is away or unwell is asked seldom ([`pace`]), and with little;
 //! - what an answer says is bounded, and never decides more than the fate of the events that were sent.
 //!
+//! Syslog has no answers. There the last invariants but one are kept by what the kernel says of the connection, and what that is
+//! worth is in [`connection`].
+//!
 //! It must not slow the sensor: the spool stands between, and drops the oldest when it is full.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod backend;
 mod client;
+mod connection;
 mod elasticsearch;
+mod line;
+mod otlp;
 mod pace;
 mod refused;
 mod report;
 mod secret;
+mod share;
 mod splunk;
 mod start;
+mod syslog;
+mod transport;
+mod unsent;
 mod worker;
 
 pub use report::Report;

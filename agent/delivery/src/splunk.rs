@@ -4,7 +4,7 @@
 
 use std::io::Write;
 
-use crate::backend::time_ms;
+use crate::line::time_ms;
 
 const ENDPOINT: &str = "/services/collector/event";
 

@@ -60,14 +60,14 @@ impl Delivery {
         let (sender, done) = mpsc::channel();
         let mut running = Vec::new();
         for (name, sink) in sinks {
-            let backend = Backend::new(sink.kind, &sink.index);
+            let backend = Backend::new(sink);
             let reader = spool.reader(name).ok_or_else(|| StartError::NoReader { name: name.clone() })?;
             let board = Arc::new(Board::default());
             let worker = Worker {
                 name: name.clone(),
                 reader,
                 settings: sink.clone(),
-                client: None,
+                transport: None,
                 backend,
                 pace: Pace::new(Duration::from_secs(sink.retry_max_s.into())),
                 letters: DeadLetters::new(directory, name, sink.refused_max_bytes),

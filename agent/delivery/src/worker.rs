@@ -10,14 +10,15 @@ use std::{
 use jiff::Timestamp;
 use linnet_fleet::dice;
 use linnet_settings::sinks::{EventKind, NetworkSink};
-use linnet_spool::{Reader, Settlement, Taken};
+use linnet_spool::{Counts, Reader, Settlement, Taken};
 
 use crate::{
-    backend::{Answer, Backend, Item, Verdict},
-    client::Client,
+    backend::{Backend, Event, Item, Verdict},
     pace::Pace,
     refused::DeadLetters,
     report::Board,
+    share::share,
+    transport::Transport,
 };
 
 /// How long a sink sleeps at most when nothing comes; then positions are stored and what is too old is dropped.
@@ -30,6 +31,8 @@ const READ_AGAIN: Duration = Duration::from_secs(5);
 const LOG_INTERVAL: Duration = Duration::from_secs(60);
 /// A refused event that cannot be kept either.
 const NOT_KEPT: &str = "refused_not_kept";
+/// Events that the other side refused without saying which.
+const UNNAMED: &str = "refused_unnamed";
 
 /// What a sink's thread works with.
 pub(crate) struct Worker {
@@ -37,7 +40,7 @@ pub(crate) struct Worker {
     pub reader: Reader,
     pub settings: NetworkSink,
     /// None until everything that it needs is there.
-    pub client: Option<Client>,
+    pub transport: Option<Transport>,
     pub backend: Backend,
     pub pace: Pace,
     pub letters: DeadLetters,
@@ -180,6 +183,11 @@ impl Worker {
                         parts.push_front(rest);
                     }
                 }
+                Verdict::Partly { refused, why } => {
+                    self.pace.succeeded();
+                    self.note_success();
+                    self.settle_partly(load, &part, refused, &why, settlement);
+                }
                 Verdict::Refused(why) if part.len() == 1 => {
                     self.refuse(load, part.first().copied().unwrap_or_default(), &why, settlement)?;
                 }
@@ -199,7 +207,7 @@ impl Worker {
                 Verdict::Misconfigured(why) => {
                     parts.push_front(part);
                     // Secrets and certificates are read again: they may have been replaced.
-                    self.client = None;
+                    self.transport = None;
                     self.back_off(&why, None)?;
                 }
             }
@@ -228,18 +236,20 @@ impl Worker {
     fn send(&mut self, load: &Load, part: &[usize]) -> Verdict {
         let mut body = std::mem::take(&mut self.body);
         body.clear();
-        for &event in part {
-            self.backend.encode(load.line(event).0, &mut body);
-        }
-        let answer = self.post(&body);
+        let events = part.iter().map(|&event| {
+            let (line, kind) = load.line(event);
+            Event { line, kind }
+        });
+        self.backend.encode(events, &mut body);
+        let result = self.carry(&body, part.len());
         self.body = body;
-        match answer {
-            Ok((answer, sent)) => {
+        match result {
+            Ok((verdict, sent)) => {
                 self.board.write(|report| {
                     report.requests += 1;
                     report.sent_bytes += sent;
                 });
-                self.backend.judge(&answer, part.len())
+                verdict
             }
             Err(why) => {
                 self.board.write(|report| report.requests += 1);
@@ -248,13 +258,12 @@ impl Worker {
         }
     }
 
-    fn post(&mut self, body: &[u8]) -> Result<(Answer, u64), String> {
-        if self.client.is_none() {
-            let url = self.backend.url(&self.settings.url);
-            let client = Client::new(&self.settings, url, self.backend.content_type());
-            self.client = Some(client.map_err(|error| error.to_string())?);
-        }
-        self.client.as_mut().map_or_else(|| Err("no client".to_owned()), |client| client.post(body))
+    fn carry(&mut self, body: &[u8], events: usize) -> Result<(Verdict, u64), String> {
+        let transport = match &mut self.transport {
+            Some(transport) => transport,
+            none => none.insert(Transport::new(&self.settings, &self.backend)?),
+        };
+        transport.send(&self.backend, body, events)
     }
 
     /// Each event by its own answer; gives what has to be sent again.
@@ -291,6 +300,24 @@ impl Worker {
             self.back_off(&why, None)?;
         }
         Ok((!rest.is_empty()).then_some(rest))
+    }
+
+    /// So many of them are gone and nobody says which: their number is exact, their kinds are shared out.
+    fn settle_partly(
+        &mut self,
+        load: &Load,
+        part: &[usize],
+        refused: usize,
+        why: &str,
+        settlement: &mut Settlement,
+    ) {
+        let mut sent = Counts::default();
+        part.iter().for_each(|&event| sent.count(load.line(event).1));
+        let gone = share(&sent, refused as u64);
+        settlement.delivered = settlement.delivered.plus(&sent.minus(&gone));
+        let slot = settlement.dropped.entry(UNNAMED).or_default();
+        *slot = slot.plus(&gone);
+        self.complain(&format!("{why}; it is not said which, they count as dropped ({UNNAMED})"));
     }
 
     /// One event that the other side does not want for what it is.

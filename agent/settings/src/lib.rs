@@ -15,6 +15,7 @@ pub mod ignore;
 pub mod layers;
 mod metrics;
 pub mod sinks;
+pub mod syslog;
 mod values;
 
 pub use bounds::{RANGES, Range};

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     bounds::{Range, range},
+    syslog::{Facility, SyslogAddress},
     values::MIB,
 };
 
@@ -29,7 +30,7 @@ settings_section! {
         enabled: bool = true,
         /// What the other side understands.
         kind: SinkKind = SinkKind::Http,
-        /// Where to: `https://host[:port]/path`.
+        /// Where to: `https://host[:port]/path`; for syslog `syslog+tls://host[:port]`, `syslog+tcp://host[:port]`, `unix:/path`.
         url: String = String::new(),
         /// Events that it gets; `null` for all.
         events: Option<Vec<EventKind>> = None,
@@ -49,6 +50,8 @@ settings_section! {
         retry_max_s: u32 = 60,
         /// Index or data stream (`elasticsearch`).
         index: String = "linnet-events".to_owned(),
+        /// What the messages are of (`syslog`).
+        facility: Facility = Facility::Local0,
         /// Most bytes of the file that keeps what the other side refuses; as much again of the one before it.
         refused_max_bytes: u64 = 8 * MIB,
     }
@@ -88,6 +91,10 @@ pub enum SinkKind {
     Elasticsearch,
     /// Splunk's HTTP Event Collector.
     SplunkHec,
+    /// OTLP/HTTP logs in JSON.
+    Otlp,
+    /// RFC 5424 over TLS, TCP or a unix socket.
+    Syslog,
 }
 
 /// How bodies are compressed.
@@ -214,16 +221,9 @@ fn check_sink(name: &str, sink: &NetworkSink) -> Result<(), (&'static str, Strin
     if !linnet_plugin_manifest::manifest::is_name(name) {
         return Err(("", "a sink's name has lower-case letters, digits and dashes".to_owned()));
     }
-    let (scheme, rest) = sink.url.split_once("://").unwrap_or_default();
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    if !matches!(scheme, "http" | "https") || authority.is_empty() {
-        return Err((".url", "give https://host[:port]/path".to_owned()));
-    }
-    if authority.contains('@') {
-        return Err((".url", "holds a user or password: use auth, with a file".to_owned()));
-    }
-    if sink.auth.is_some() && scheme == "http" && !is_loopback(authority) {
-        return Err((".auth", "the secret would cross the network unencrypted: use https".to_owned()));
+    match sink.kind {
+        SinkKind::Syslog => check_syslog(sink)?,
+        _ => check_http(sink)?,
     }
     let values = serde_json::to_value(sink).unwrap_or_default();
     for range in SINK_RANGES {
@@ -251,6 +251,39 @@ fn check_sink(name: &str, sink: &NetworkSink) -> Result<(), (&'static str, Strin
             .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_.".contains(byte))
     {
         return Err((".index", "lower-case letters, digits, dashes, underscores, points".to_owned()));
+    }
+    Ok(())
+}
+
+fn check_http(sink: &NetworkSink) -> Result<(), (&'static str, String)> {
+    let (scheme, rest) = sink.url.split_once("://").unwrap_or_default();
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    if !matches!(scheme, "http" | "https") || authority.is_empty() {
+        return Err((".url", "give https://host[:port]/path".to_owned()));
+    }
+    if authority.contains('@') {
+        return Err((".url", "holds a user or password: use auth, with a file".to_owned()));
+    }
+    if sink.auth.is_some() && scheme == "http" && !is_loopback(authority) {
+        return Err((".auth", "the secret would cross the network unencrypted: use https".to_owned()));
+    }
+    Ok(())
+}
+
+/// What such a sink would pass over in silence is refused: it was meant to protect something.
+fn check_syslog(sink: &NetworkSink) -> Result<(), (&'static str, String)> {
+    let Some(address) = SyslogAddress::parse(&sink.url) else {
+        let ways = "give syslog+tls://host[:port], syslog+tcp://host[:port] or unix:/path";
+        return Err((".url", ways.to_owned()));
+    };
+    if sink.auth.is_some() {
+        return Err((".auth", "syslog has none: use tls.certificate_file and tls.key_file".to_owned()));
+    }
+    if sink.proxy.as_deref().is_some_and(|proxy| proxy != "none") {
+        return Err((".proxy", "syslog does not go through one: leave it out".to_owned()));
+    }
+    if !matches!(address, SyslogAddress::Tls { .. }) && sink.tls != SinkTls::default() {
+        return Err((".tls", "only syslog+tls:// is encrypted: change the url, or leave tls out".to_owned()));
     }
     Ok(())
 }

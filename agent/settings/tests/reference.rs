@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 use linnet_settings::ignore::IgnoreRule;
 use linnet_settings::layers::{CEILINGS, FLEET_SINK_KEYS, LOCAL_ONLY, is_live};
 use linnet_settings::sinks::{EventKind, NetworkSink, SINK_RANGES};
+use linnet_settings::syslog::Facility;
 use linnet_settings::{EnabledPlugin, RANGES, Range, Settings};
 use serde_json::{Map, Value, json};
 
@@ -176,8 +177,9 @@ fn bounds(row: &Row) -> String {
         (None, "PathBuf") => "an absolute path".to_owned(),
         (None, "String" | "Option<String>") => "text".to_owned(),
         (None, "LogLevel") => "error, warn, info, debug, trace".to_owned(),
-        (None, "SinkKind") => "http, elasticsearch, splunk_hec".to_owned(),
+        (None, "SinkKind") => "http, elasticsearch, splunk_hec, otlp, syslog".to_owned(),
         (None, "Compression") => "gzip, none".to_owned(),
+        (None, "Facility") => Facility::NAMES.join(", "),
         (None, "Option<PathBuf>") => "an absolute path, or credential:NAME".to_owned(),
         (None, "Option<Vec<EventKind>>") => {
             format!("a list of {}", EventKind::ALL.map(EventKind::as_str).join(", "))
@@ -317,8 +319,9 @@ fn typed(kind: &str) -> Value {
         "bool" => json!({"type": "boolean"}),
         "u32" | "u64" => json!({"type": "integer", "minimum": 0}),
         "LogLevel" => json!({"enum": ["error", "warn", "info", "debug", "trace"]}),
-        "SinkKind" => json!({"enum": ["http", "elasticsearch", "splunk_hec"]}),
+        "SinkKind" => json!({"enum": ["http", "elasticsearch", "splunk_hec", "otlp", "syslog"]}),
         "Compression" => json!({"enum": ["none", "gzip"]}),
+        "Facility" => json!({"enum": Facility::NAMES}),
         "EventKind" => json!({"enum": EventKind::ALL.map(EventKind::as_str)}),
         "Auth" => auth(),
         "Version" => json!({"type": "string", "pattern": "^[0-9]+\\.[0-9]+\\.[0-9]+$"}),

@@ -3,6 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore};
 use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig, TlsProvider, parse_pem};
 
 use super::error::{ChannelError, disk_error};
@@ -18,12 +21,59 @@ const BUNDLES: [&str; 4] = [
 /// Bundles have some 200 KiB.
 const MAX_BUNDLE_BYTES: usize = 4 << 20;
 
-/// The settings of TLS. A host without a bundle of the system's has only what `ca_file` names. `own` are the files of this
-/// host's certificate and key, in PEM, if it shows one.
+/// The settings of TLS for HTTP. A host without a bundle of the system's has only what `ca_file` names. `own` are the files
+/// of this host's certificate and key, in PEM, if it shows one.
 ///
 /// # Errors
 /// [`ChannelError`], when a file can't be read or holds something else.
 pub fn config(ca_file: Option<&Path>, own: Option<(&Path, &Path)>) -> Result<TlsConfig, ChannelError> {
+    let certificates = authorities(ca_file)?;
+    let client = own.map(|(certificate, key)| client(certificate, key)).transpose()?;
+    Ok(TlsConfig::builder()
+        .client_cert(client)
+        .provider(TlsProvider::Rustls)
+        .unversioned_rustls_crypto_provider(provider())
+        .root_certs(RootCerts::Specific(Arc::new(certificates)))
+        .build())
+}
+
+/// The same for a protocol that is not HTTP.
+///
+/// # Errors
+/// As with [`config`], and when the certificate and the key do not belong together.
+pub fn client_config(
+    ca_file: Option<&Path>,
+    own: Option<(&Path, &Path)>,
+) -> Result<Arc<ClientConfig>, ChannelError> {
+    let unusable =
+        |key, error: rustls::Error| ChannelError::Settings { key, message: format!("of no use: {error}") };
+    let mut roots = RootCertStore::empty();
+    // Some bundles hold a certificate that cannot be parsed; the rest is not to suffer for it.
+    roots.add_parsable_certificates(
+        authorities(ca_file)?.iter().map(|one| CertificateDer::from(one.der().to_vec())),
+    );
+    let builder = ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .map_err(|error| unusable("tls", error))?
+        .with_root_certificates(roots);
+    let config = match own.map(|(certificate, key)| client(certificate, key)).transpose()? {
+        None => builder.with_no_client_auth(),
+        Some(own) => {
+            let chain = own.certs().iter().map(|one| CertificateDer::from(one.der().to_vec())).collect();
+            let key = PrivateKeyDer::try_from(own.private_key().der().to_vec());
+            let key = key.map_err(|error| unusable("key_file", rustls::Error::General(error.to_owned())))?;
+            builder.with_client_auth_cert(chain, key).map_err(|error| unusable("certificate_file", error))?
+        }
+    };
+    Ok(Arc::new(config))
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::ring::default_provider())
+}
+
+/// The system's, and those of `ca_file`.
+fn authorities(ca_file: Option<&Path>) -> Result<Vec<Certificate<'static>>, ChannelError> {
     let mut certificates = Vec::new();
     for bundle in BUNDLES {
         if let Ok(Some(pem)) = capped::read(Path::new(bundle), MAX_BUNDLE_BYTES) {
@@ -41,13 +91,7 @@ pub fn config(ca_file: Option<&Path>, own: Option<(&Path, &Path)>) -> Result<Tls
         }
         certificates.extend(own);
     }
-    let client = own.map(|(certificate, key)| client(certificate, key)).transpose()?;
-    Ok(TlsConfig::builder()
-        .client_cert(client)
-        .provider(TlsProvider::Rustls)
-        .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .root_certs(RootCerts::Specific(Arc::new(certificates)))
-        .build())
+    Ok(certificates)
 }
 
 fn client(certificate_file: &Path, key_file: &Path) -> Result<ClientCert, ChannelError> {

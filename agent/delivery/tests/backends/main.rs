@@ -1,7 +1,15 @@
 //! Sinks against backends that are well, away, slow, picky or broken: what was appended is delivered, or is in the account.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::expect_used, reason = "test code")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "test code"
+)]
 
+mod otlp;
 mod server;
+mod syslog;
 
 use std::{
     collections::BTreeSet,
@@ -54,8 +62,9 @@ impl Stage {
         for _ in 0..events {
             let (number, kind) = (self.appended, (self.appended % 3) as u8);
             let line = format!(
-                "{{\"time\":1795306576803,\"number\":{number},\"metadata\":{{\"version\":\"1.8.0\",\"uid\":\"aa-{number:x}\"}}}}\n"
+                r#"{{"time":1795306576803,"class_uid":1007,"category_uid":1,"activity_id":1,"type_uid":100701,"severity_id":1,"number":{number},"metadata":{{"version":"1.8.0","uid":"aa-{number:x}"}},"device":{{"uid":"host-1","hostname":"host-1.example.org"}}}}"#
             );
+            let line = line + "\n";
             let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
             self.spool.append(&[kind], line.as_bytes(), now.as_millis() as i64).unwrap();
             self.appended += 1;

@@ -23,6 +23,7 @@ pub enum Act {
 
 /// A request as it came, decoded.
 pub struct Request {
+    pub path: String,
     pub headers: Vec<(String, String)>,
     pub lines: Vec<Value>,
 }
@@ -118,10 +119,8 @@ fn converse<S: Read + Write>(
             }
         };
         if (200..300).contains(&status) {
-            let uids = request.lines.iter().filter_map(|line| {
-                let event = line.get("event").unwrap_or(line);
-                Some(event.pointer("/metadata/uid")?.as_str()?.to_owned())
-            });
+            let events = request.lines.iter().flat_map(events);
+            let uids = events.filter_map(|event| Some(event.pointer("/metadata/uid")?.as_str()?.to_owned()));
             seen.lock().unwrap().taken.extend(uids);
         }
         let answer =
@@ -132,12 +131,25 @@ fn converse<S: Read + Write>(
     Ok(())
 }
 
+/// The events of a line, whatever they are wrapped in.
+fn events(line: &Value) -> Vec<Value> {
+    if let Some(resources) = line.get("resourceLogs") {
+        let scopes =
+            resources.as_array().unwrap().iter().flat_map(|one| one["scopeLogs"].as_array().unwrap());
+        let records = scopes.flat_map(|one| one["logRecords"].as_array().unwrap());
+        let body = |record: &Value| record["body"]["stringValue"].as_str().unwrap().to_owned();
+        return records.map(|record| serde_json::from_str(&body(record)).unwrap()).collect();
+    }
+    vec![line.get("event").unwrap_or(line).clone()]
+}
+
 fn read_request(stream: &mut impl BufRead) -> io::Result<Option<Request>> {
     let mut line = String::new();
     if stream.read_line(&mut line)? == 0 {
         return Ok(None);
     }
-    assert!(line.starts_with("POST /") && line.ends_with(" HTTP/1.1\r\n"), "{line:?}");
+    let path = line.strip_prefix("POST ").and_then(|rest| rest.strip_suffix(" HTTP/1.1\r\n"));
+    let path = path.filter(|path| path.starts_with('/')).unwrap_or_else(|| panic!("{line:?}")).to_owned();
     let mut headers = Vec::new();
     loop {
         let mut line = String::new();
@@ -145,7 +157,7 @@ fn read_request(stream: &mut impl BufRead) -> io::Result<Option<Request>> {
         let Some((name, value)) = line.trim_end().split_once(": ") else { break };
         headers.push((name.to_ascii_lowercase(), value.to_owned()));
     }
-    let request = Request { headers, lines: Vec::new() };
+    let request = Request { path, headers, lines: Vec::new() };
     let len: usize = request.header("content-length").expect("a length is said").parse().unwrap();
     let mut body = vec![0; len];
     stream.read_exact(&mut body)?;

@@ -1,0 +1,295 @@
+//! A connection to a syslog server, which never answers: over TLS, TCP, or a unix socket.
+//!
+//! Invariants:
+//! - a batch counts as delivered when nothing of it is unsent any more ([`unsent_bytes`]) and the connection still stands: over TCP
+//!   the other side's kernel has acknowledged it, over a unix socket its process has read it. Until then it is sent again, whole;
+//! - before a batch it is looked whether the other side has gone: the first write into a connection that was closed succeeds;
+//! - every wait ends with the sink's timeout.
+//!
+//! It must not take more for delivered than that: what a server does with what it got is not to be known from here.
+
+use std::{
+    io::{self, Read, Write},
+    net::{TcpStream, ToSocketAddrs},
+    os::unix::net::{UnixDatagram, UnixStream},
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use linnet_fleet::channel::{ChannelError, tls_client_config};
+use linnet_settings::{sinks::NetworkSink, syslog::SyslogAddress};
+use rustls::{ClientConfig, ClientConnection, StreamOwned, pki_types::ServerName};
+
+use crate::{
+    backend::{Item, Verdict},
+    syslog::messages,
+    unsent::unsent_bytes,
+};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Pauses between two looks at what is unsent, each twice as long as the one before.
+const FIRST_LOOK: Duration = Duration::from_millis(1);
+const LAST_LOOK: Duration = Duration::from_millis(32);
+/// A server that talks has no say here; so much of it is read away at a time.
+const MAX_READS: usize = 16;
+
+/// Why there is no connection to be had with these settings.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConnectionError {
+    #[error(transparent)]
+    Tls(#[from] ChannelError),
+    #[error("url: give syslog+tls://host[:port], syslog+tcp://host[:port] or unix:/path")]
+    Address,
+    #[error("url: {0:?} is no name that a certificate could be for")]
+    Name(String),
+}
+
+/// Where to, and over what.
+enum Way {
+    Tls { host: String, port: u16, name: ServerName<'static>, config: Arc<ClientConfig> },
+    Tcp { host: String, port: u16 },
+    Unix(std::path::PathBuf),
+}
+
+/// The connection, or the intent to have one.
+pub(crate) struct Connection {
+    way: Way,
+    timeout: Duration,
+    socket: Option<Socket>,
+}
+
+enum Socket {
+    Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
+    Tcp(TcpStream),
+    UnixStream(UnixStream),
+    Datagrams(UnixDatagram),
+}
+
+impl Connection {
+    pub fn new(sink: &NetworkSink) -> Result<Self, ConnectionError> {
+        let way = match SyslogAddress::parse(&sink.url).ok_or(ConnectionError::Address)? {
+            SyslogAddress::Tls { host, port } => {
+                let own = sink.tls.certificate_file.as_deref().zip(sink.tls.key_file.as_deref());
+                let config = tls_client_config(sink.tls.ca_file.as_deref(), own)?;
+                let name =
+                    ServerName::try_from(host.clone()).map_err(|_| ConnectionError::Name(host.clone()))?;
+                Way::Tls { host, port, name, config }
+            }
+            SyslogAddress::Tcp { host, port } => Way::Tcp { host, port },
+            SyslogAddress::Unix(path) => Way::Unix(path),
+        };
+        Ok(Self { way, timeout: Duration::from_secs(sink.timeout_s.into()), socket: None })
+    }
+
+    /// Sends a body of messages with their lengths, and waits until nothing of it is unsent.
+    pub fn send(&mut self, body: &[u8], events: usize) -> Result<(Verdict, u64), String> {
+        // Whatever goes wrong, the next try has a new connection.
+        let kept = self.socket.take().and_then(|mut socket| socket.is_open().ok().map(|()| socket));
+        let mut socket = kept.map_or_else(|| self.connect(), Ok)?;
+        let until = Instant::now() + self.timeout;
+        let verdict = socket.write(body, events).map_err(|error| explain(&error))?;
+        settle(&mut socket, until).map_err(|error| explain(&error))?;
+        self.socket = Some(socket);
+        Ok((verdict, body.len() as u64))
+    }
+
+    fn connect(&self) -> Result<Socket, String> {
+        match &self.way {
+            Way::Unix(path) => {
+                connect_unix(path, self.timeout).map_err(|e| format!("{}: {e}", path.display()))
+            }
+            Way::Tcp { host, port } => connect_tcp(host, *port, self.timeout).map(Socket::Tcp),
+            Way::Tls { host, port, name, config } => {
+                let mut tcp = connect_tcp(host, *port, self.timeout)?;
+                let mut tls =
+                    ClientConnection::new(Arc::clone(config), name.clone()).map_err(|e| e.to_string())?;
+                while tls.is_handshaking() {
+                    tls.complete_io(&mut tcp).map_err(|error| explain(&error))?;
+                }
+                Ok(Socket::Tls(Box::new(StreamOwned::new(tls, tcp))))
+            }
+        }
+    }
+}
+
+impl Drop for Connection {
+    /// Tells the other side of the end, so that it does not take it for an attack.
+    fn drop(&mut self) {
+        if let Some(Socket::Tls(stream)) = &mut self.socket {
+            stream.conn.send_close_notify();
+            let _ = stream.sock.set_nonblocking(true);
+            let _ = stream.conn.write_tls(&mut stream.sock);
+        }
+    }
+}
+
+fn connect_tcp(host: &str, port: u16, timeout: Duration) -> Result<TcpStream, String> {
+    let mut last = format!("{host}: no address: is the name right, and does this host have name lookup?");
+    let addresses = (host, port).to_socket_addrs().map_err(|error| format!("{host}: {error}"))?;
+    for address in addresses {
+        let limited = |stream: TcpStream| {
+            stream.set_nodelay(true)?;
+            stream.set_write_timeout(Some(timeout))?;
+            stream.set_read_timeout(Some(timeout))?;
+            Ok(stream)
+        };
+        match TcpStream::connect_timeout(&address, CONNECT_TIMEOUT.min(timeout)).and_then(limited) {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = format!("{address}: {error}"),
+        }
+    }
+    Err(last)
+}
+
+/// As the C library does: datagrams, and a stream where the socket is one.
+fn connect_unix(path: &Path, timeout: Duration) -> io::Result<Socket> {
+    let datagrams = UnixDatagram::unbound()?;
+    match datagrams.connect(path) {
+        Ok(()) => {
+            datagrams.set_write_timeout(Some(timeout))?;
+            Ok(Socket::Datagrams(datagrams))
+        }
+        Err(error) if error.raw_os_error() == Some(libc::EPROTOTYPE) => {
+            let stream = UnixStream::connect(path)?;
+            stream.set_write_timeout(Some(timeout))?;
+            Ok(Socket::UnixStream(stream))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Until nothing is unsent. A connection that ends before that is an error, and so is one that ends just then: what a reset
+/// threw away counts as sent.
+fn settle(socket: &mut Socket, until: Instant) -> io::Result<()> {
+    let mut pause = FIRST_LOOK;
+    loop {
+        let unsent = socket.unsent()?;
+        socket.is_open()?;
+        if unsent == 0 {
+            return socket.confirm();
+        }
+        if Instant::now() >= until {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, format!("{unsent} bytes are not taken")));
+        }
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(LAST_LOOK);
+    }
+}
+
+impl Socket {
+    fn write(&mut self, body: &[u8], events: usize) -> io::Result<Verdict> {
+        match self {
+            Self::Tls(stream) => stream.write_all(body).and_then(|()| stream.flush())?,
+            Self::Tcp(stream) => stream.write_all(body)?,
+            Self::UnixStream(stream) => {
+                // What reads from such a socket looks for line feeds, and an event has none.
+                let mut lines = Vec::with_capacity(body.len());
+                for message in messages(body) {
+                    lines.extend_from_slice(message);
+                    lines.push(b'\n');
+                }
+                stream.write_all(&lines)?;
+            }
+            Self::Datagrams(socket) => return write_datagrams(socket, body, events),
+        }
+        Ok(Verdict::Accepted)
+    }
+
+    fn unsent(&self) -> io::Result<u64> {
+        match self {
+            Self::Tls(stream) => unsent_bytes(&stream.sock),
+            Self::Tcp(stream) => unsent_bytes(stream),
+            Self::UnixStream(stream) => unsent_bytes(stream),
+            Self::Datagrams(socket) => unsent_bytes(socket),
+        }
+    }
+
+    /// A datagram socket is not told that its peer has gone, and what that one had not read counts as taken. Only a write finds
+    /// out; an empty one is no message to a syslog server.
+    fn confirm(&self) -> io::Result<()> {
+        match self {
+            Self::Datagrams(socket) => socket.send(&[]).map(drop),
+            Self::Tls(_) | Self::Tcp(_) | Self::UnixStream(_) => Ok(()),
+        }
+    }
+
+    /// An error if the other side has gone. What it says is read and forgotten.
+    fn is_open(&mut self) -> io::Result<()> {
+        match self {
+            Self::Tls(stream) => {
+                let StreamOwned { conn, sock } = &mut **stream;
+                sock.set_nonblocking(true)?;
+                let result = drain(|| {
+                    let read = conn.read_tls(sock)?;
+                    let state = conn.process_new_packets().map_err(io::Error::other)?;
+                    if state.peer_has_closed() {
+                        return Ok(0);
+                    }
+                    let mut plain = vec![0; state.plaintext_bytes_to_read().min(4096)];
+                    let _ = conn.reader().read(&mut plain);
+                    Ok(read)
+                });
+                sock.set_nonblocking(false)?;
+                result
+            }
+            Self::Tcp(stream) => {
+                stream.set_nonblocking(true)?;
+                let result = drain(|| stream.read(&mut [0; 512]));
+                stream.set_nonblocking(false)?;
+                result
+            }
+            Self::UnixStream(stream) => {
+                stream.set_nonblocking(true)?;
+                let result = drain(|| stream.read(&mut [0; 512]));
+                stream.set_nonblocking(false)?;
+                result
+            }
+            Self::Datagrams(socket) => socket.take_error()?.map_or(Ok(()), Err),
+        }
+    }
+}
+
+/// Reads until there is nothing more, with a bound.
+fn drain(mut read: impl FnMut() -> io::Result<usize>) -> io::Result<()> {
+    for _ in 0..MAX_READS {
+        match read() {
+            Ok(0) => return Err(io::Error::new(io::ErrorKind::ConnectionReset, "closed by the other side")),
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Each message is a datagram; one that is too long for any is refused by itself.
+fn write_datagrams(socket: &UnixDatagram, body: &[u8], events: usize) -> io::Result<Verdict> {
+    let mut items = Vec::with_capacity(events);
+    for message in messages(body) {
+        items.push(match socket.send(message) {
+            Ok(_) => Item::Accepted,
+            Err(error) if error.raw_os_error() == Some(libc::EMSGSIZE) => {
+                Item::Refused(format!("{} bytes are too long for a datagram", message.len()))
+            }
+            Err(error) => return Err(error),
+        });
+    }
+    let all = items.iter().all(|item| *item == Item::Accepted);
+    Ok(if all { Verdict::Accepted } else { Verdict::Each(items) })
+}
+
+/// What went wrong, and what an operator can do about it.
+fn explain(error: &io::Error) -> String {
+    let hint = match error.kind() {
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
+            return format!("the server does not read: {error}");
+        }
+        _ if error.to_string().contains("certificate") => {
+            ": is tls.ca_file the authority that signed it, the name right, and the clock?"
+        }
+        _ => "",
+    };
+    format!("{error}{hint}")
+}

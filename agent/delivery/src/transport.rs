@@ -1,0 +1,38 @@
+//! What carries a body to a backend: requests over HTTP, or a connection to a syslog server.
+
+use linnet_settings::sinks::{NetworkSink, SinkKind};
+
+use crate::{
+    backend::{Backend, Verdict},
+    client::Client,
+    connection::Connection,
+};
+
+/// The way to one backend.
+pub(crate) enum Transport {
+    Http(Box<Client>),
+    Syslog(Connection),
+}
+
+impl Transport {
+    /// Reads secrets and certificates; connects to nothing yet.
+    pub fn new(sink: &NetworkSink, backend: &Backend) -> Result<Self, String> {
+        match sink.kind {
+            SinkKind::Syslog => Connection::new(sink).map(Self::Syslog).map_err(|error| error.to_string()),
+            _ => Client::new(sink, backend.url(&sink.url), backend.content_type())
+                .map(|client| Self::Http(Box::new(client)))
+                .map_err(|error| error.to_string()),
+        }
+    }
+
+    /// Sends a body of so many events: what became of them, and the bytes that were sent. An error is a reason to try again.
+    pub fn send(&mut self, backend: &Backend, body: &[u8], events: usize) -> Result<(Verdict, u64), String> {
+        match self {
+            Self::Http(client) => {
+                let (answer, sent) = client.post(body)?;
+                Ok((backend.judge(&answer, events), sent))
+            }
+            Self::Syslog(connection) => connection.send(body, events),
+        }
+    }
+}
