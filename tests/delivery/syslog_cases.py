@@ -14,7 +14,8 @@ import subprocess
 import threading
 import time
 
-from agent import PATIENCE, WORK, Agent, account, cause, check_account, in_spool, is_drained, missing
+from agent import PATIENCE, WORK, Agent, account, cause, check_account, in_spool, is_drained
+from tally import Tally
 
 MESSAGE = re.compile(
     rb'(\d+) (\S+) (\S+) linnet - (fork|exec|exit|script|plugin|sensor) \[linnet@32473 uid="([0-9a-f]+-[0-9a-f]+)"\] (\{.*\})'
@@ -83,8 +84,8 @@ class Rsyslog:
                 events.write(b"\n")
 
     def read(self):
-        """Its events, by uid; each message is checked."""
-        self.events, self.doubles, self.differing = {}, 0, 0
+        """What stands in its file by now; each message is checked."""
+        tally = Tally()
         path = self.directory / "events"
         for line in path.read_bytes().splitlines() if path.exists() else []:
             found = MESSAGE.fullmatch(line)
@@ -99,14 +100,8 @@ class Rsyslog:
             assert round(moment.timestamp() * 1000) == value["time"], line
             severity = {1: 6, 2: 5, 3: 4, 4: 3}[value["severity_id"]]
             assert int(priority) == 19 * 8 + severity, line
-            if uid in self.events:
-                self.doubles += 1
-                self.differing += self.events[uid] != event
-            self.events[uid] = event
-        return self.events
-
-    def taken(self):
-        return dict(self.read())
+            tally.take([event])
+        return tally
 
 
 def certificates(directory):
@@ -135,7 +130,7 @@ def settled(agent):
 def arrived(rsyslog, tokens):
     """All of them are in the file, as soon as rsyslog has written what it has in memory."""
     end = time.monotonic() + PATIENCE
-    while gone := missing(rsyslog, tokens):
+    while gone := rsyslog.read().missing(tokens):
         assert time.monotonic() < end, (len(gone), gone[:3])
         time.sleep(0.1)
 
@@ -151,7 +146,7 @@ def through_restarts(name, rsyslog, sink):
     in_spool(agent, tokens)
     settled(agent)
     arrived(rsyslog, tokens)
-    assert rsyslog.doubles == 0
+    assert rsyslog.read().doubles == 0
 
     rsyslog.end(signal.SIGTERM)
     tokens += cause(50)
@@ -176,12 +171,13 @@ def through_restarts(name, rsyslog, sink):
     health = agent.stop()
     # What was in the hands of the one that was killed is its own; nothing else is missing.
     arrived(rsyslog, tokens + after)
-    gone = missing(rsyslog, before)
+    gone = rsyslog.read().missing(before)
     for kind, one in account(health).items():
         assert one["appended"] == one["delivered"] and not one["dropped"], (kind, one)
-    assert rsyslog.differing == 0, "a double is not what it was the first time"
+    there = rsyslog.read()
+    assert there.differing == 0, "a double is not what it was the first time"
     print(
-        f"   {len(rsyslog.taken())} events, {rsyslog.doubles} doubles;"
+        f"   {len(there.digests)} events, {there.doubles} doubles;"
         f" {len(gone)} of {len(before)} processes went down with the server that was killed"
     )
 
@@ -212,9 +208,10 @@ def syslog_account():
     health = agent.stop()
     # In the end rsyslog writes what it has in memory.
     rsyslog.end(signal.SIGTERM)
-    assert not missing(rsyslog, tokens)
-    check_account(agent, rsyslog, health)
-    assert rsyslog.doubles == 0
+    assert not rsyslog.read().missing(tokens)
+    there = rsyslog.read()
+    check_account(there, health)
+    assert there.doubles == 0
 
 
 CASES = [syslog_over_tls, syslog_over_a_unix_socket, syslog_account]
