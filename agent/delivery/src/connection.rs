@@ -2,7 +2,7 @@
 //!
 //! Invariants:
 //! - a batch counts as delivered when nothing of it is unsent any more ([`unsent_bytes`]) and the connection still stands: over TCP
-//!   the other side's kernel has acknowledged it, over a unix socket its process has read it. Until then it is sent again, whole;
+//!   the other side's kernel has acknowledged it, over a unix socket its process has read it. Until then it is sent again, whole.
 //!   A datagram socket says the same when its reader dies, so there an empty datagram asks whether it lives;
 //! - before a batch it is looked whether the other side has gone: the first write into a connection that was closed succeeds;
 //! - every wait ends with the sink's timeout.
