@@ -113,11 +113,11 @@ fn understand(bytes: &[u8]) -> Result<BTreeMap<String, Stored>, String> {
 /// Replaces what is stored.
 pub(crate) fn save(
     directory: &Path,
-    readers: BTreeMap<String, Stored>,
+    readers: &BTreeMap<String, Stored>,
     synced: bool,
 ) -> Result<(), SpoolError> {
     let path = path(directory);
-    let json = encode(&readers).map_err(|error| SpoolError::io("encode", &path)(io::Error::other(error)))?;
+    let json = encode(readers).map_err(|error| SpoolError::io("encode", &path)(io::Error::other(error)))?;
     let write = if synced { atomic_file::write } else { atomic_file::write_volatile };
     write(&path, &json, MODE).map_err(|error| SpoolError::io("replace", &path)(io::Error::other(error)))
 }
