@@ -12,7 +12,7 @@ packages := linnet-agent linnet-updater linnet-publisher linnet-live linnet-benc
 version = $(shell sed -nE 's/^version = "(.*)"/\1/p' Cargo.toml | head -n 1)
 out := target/$(target)/release
 
-.PHONY: run build next package packages demo-update demo-fleet chaos test test-unit test-live test-channel test-page test-fleet test-delivery test-update test-states test-docker test-install test-kernels test-systemd test-reboots test-power test-machines kill-points lint bench bench-channel bench-poll bench-delivery soak setup-build setup-test clean help
+.PHONY: run build next package packages demo-update demo-fleet chaos test test-unit test-live test-channel test-page test-fleet test-delivery test-fuzz fuzz test-update test-states test-docker test-install test-kernels test-systemd test-reboots test-power test-machines kill-points lint bench bench-channel bench-poll bench-delivery soak setup-build setup-test clean help
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -34,7 +34,7 @@ build: setup-build ## binaries into dist/bin/
 	install -m 0644 "$$(ls -t $(out)/build/linnet-agent-*/out/linnet-programs | head -n 1)" dist/linnet-programs.o
 
 # The machines come last and together: each waits much of its time.
-test: setup-test build lint test-unit test-live test-channel test-page test-fleet test-delivery test-update test-states test-docker test-install test-machines ## everything
+test: setup-test build lint test-unit test-live test-channel test-page test-fleet test-delivery test-fuzz test-update test-states test-docker test-install test-machines ## everything
 	@echo "all suites passed"
 
 test-machines: setup-test kill-points next
@@ -81,6 +81,12 @@ test-delivery: setup-test build ## events reach a backend that fails, from an ag
 chaos: setup-test build ## a million events, 30 kills, a full disk twice, and a backend that fails: all of it is accounted for
 	tests/delivery/run chaos 400000 30
 
+test-fuzz: setup-build ## every decoder of bytes from outside, for some seconds each
+	tests/fuzz/run 3
+
+fuzz: setup-build ## the same for long, two at a time, keeping what finds new code: make fuzz SECONDS=1800 [TARGETS="spool rpm"]
+	tests/fuzz/run --keep $(or $(SECONDS),1800) $(TARGETS)
+
 # The updater under test has kill points; the one in dist/bin has none, and the next `build` makes it anew without them.
 kill-points: build
 	cargo build --locked --release --target $(target) -p linnet-updater --features kill-points
@@ -124,8 +130,9 @@ test-power: test-states ## those, and machines that are cut off
 
 lint: setup-build build ## formatting, clippy, shell scripts
 	cargo fmt --all --check
+	cargo fmt --manifest-path tests/fuzz/Cargo.toml --check
 	LINNET_EBPF_OBJECT=$(CURDIR)/dist/linnet-programs.o cargo clippy --locked --workspace --all-targets -- -D warnings
-	if command -v shellcheck >/dev/null; then shellcheck -x $$(git ls-files tests packaging .ci | xargs grep -lE '^#!.*(bash|/sh)'); fi
+	if command -v shellcheck >/dev/null; then shellcheck -x $$(git ls-files tests packaging .ci ':!tests/fuzz/corpus' | xargs grep -lE '^#!.*(bash|/sh)'); fi
 
 bench: build ## what the sensor costs, beside its peers
 	tests/setup bench

@@ -28,6 +28,7 @@ mod settings;
 mod store;
 mod tls;
 mod transport;
+mod url;
 
 pub use backoff::{Backoff, spread};
 pub use client::{Channel, Discarded, Refresh};

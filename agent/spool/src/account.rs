@@ -74,7 +74,7 @@ impl Account {
     /// All that was lost.
     #[must_use]
     pub fn lost(&self) -> u64 {
-        self.dropped.values().map(Counts::total).sum()
+        self.dropped.values().fold(0, |sum, one| sum.saturating_add(one.total()))
     }
 
     /// What waits, when so much has been appended in all.

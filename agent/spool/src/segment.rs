@@ -66,7 +66,8 @@ pub(crate) fn number_of(path: &Path) -> Option<u64> {
     if digits.len() != 16 {
         return None;
     }
-    u64::from_str_radix(digits, 16).ok()
+    // They are numbered one by one from 1: half of all numbers are never reached, and after the last there would be no next.
+    u64::from_str_radix(digits, 16).ok().filter(|number| *number <= u64::MAX / 2)
 }
 
 /// What stands at a place.

@@ -273,7 +273,7 @@ impl Inner {
     pub fn save(&mut self, synced: bool) -> Result<(), SpoolError> {
         let readers =
             self.readers.iter().map(|(name, reader)| (name.clone(), reader.stored.clone())).collect();
-        state::save(&self.directory, readers, synced)?;
+        state::save(&self.directory, &readers, synced)?;
         self.dirty = false;
         self.saved = Instant::now();
         if synced {

@@ -14,9 +14,10 @@ use ureq::{Agent, Proxy, ProxyProtocol};
 use super::error::ChannelError;
 use super::paced::{Pace, PacedConnector};
 use super::reply;
-use super::settings::{ChannelSettings, ProxyChoice, SMALL_BYTES, without_credentials};
+use super::settings::{ChannelSettings, ProxyChoice, SMALL_BYTES};
 use super::tls;
 use super::transport::{Body, Get, Reply, Transport, Validators};
+use super::url::without_credentials;
 
 const MAX_REDIRECTS: usize = 3;
 const MAX_HEADER_BYTES: usize = 32 << 10;

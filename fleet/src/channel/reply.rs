@@ -5,8 +5,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use ureq::http::{HeaderMap, Uri};
 
-use super::settings::without_credentials;
 use super::transport::Validators;
+use super::url::without_credentials;
 
 /// Tags and dates are short; what is longer is not worth keeping.
 const MAX_VALIDATOR_BYTES: usize = 256;

@@ -88,13 +88,30 @@ pub fn read_dpkg_list(path: &Path, question: &mut Question) -> io::Result<()> {
         if (&mut reader).take(MAX_LINE_BYTES).read_until(b'\n', &mut line)? == 0 {
             return Ok(());
         }
-        question.note(line.strip_suffix(b"\n").unwrap_or(&line));
+        match line.strip_suffix(b"\n") {
+            Some(path) => question.note(path),
+            // What follows on the same line is no path.
+            None if line.len() as u64 == MAX_LINE_BYTES => reader.skip_until(b'\n').map(drop)?,
+            None => question.note(&line),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_rest_of_a_line_that_is_too_long_is_no_path() {
+        let list = tempfile::NamedTempFile::new().unwrap();
+        let long = "x".repeat(usize::try_from(MAX_LINE_BYTES).unwrap());
+        std::fs::write(list.path(), format!("{long}/usr/bin/evil\n/usr/bin/dash")).unwrap();
+        let mut question = Question::default();
+        question.ask(b"/usr/bin/evil");
+        question.ask(b"/usr/bin/dash");
+        read_dpkg_list(list.path(), &mut question).unwrap();
+        assert!(!question.is_owned(b"/usr/bin/evil") && question.is_owned(b"/usr/bin/dash"));
+    }
 
     #[test]
     fn a_path_is_owned_under_both_names_of_a_merged_directory() {

@@ -28,6 +28,8 @@ pub(super) struct Blobs {
     /// The next pair on the page.
     pair: usize,
     pairs: usize,
+    /// What the values of the page have together, since none lies over another.
+    room: usize,
     other: Vec<u8>,
 }
 
@@ -48,7 +50,16 @@ impl Blobs {
         }
         let size = if is_big_endian { u32::from_be_bytes(word(20)) } else { u32::from_le_bytes(word(20)) };
         let paged = Paged::new(file, size as usize)?;
-        Ok(Self { paged, is_big_endian, page: Vec::new(), number: 0, pair: 0, pairs: 0, other: Vec::new() })
+        Ok(Self {
+            paged,
+            is_big_endian,
+            page: Vec::new(),
+            number: 0,
+            pair: 0,
+            pairs: 0,
+            room: 0,
+            other: Vec::new(),
+        })
     }
 
     fn u16(&self, page: &[u8], at: usize) -> Result<usize, RpmError> {
@@ -89,10 +100,12 @@ impl Blobs {
                 let is_hash = matches!(self.page.get(25), Some(&HASH | &HASH_UNSORTED));
                 self.pairs = if is_hash { self.u16(&self.page, 20)? / 2 } else { 0 };
                 self.pair = 0;
+                self.room = self.page.len();
             }
             blob.clear();
             let value = 2 * self.pair + 1;
             self.pair += 1;
+            self.room = self.room.checked_sub(self.item(value)?.len()).ok_or(MALFORMED)?;
             let (kind, rest) = self.item(value)?.split_first().ok_or(MALFORMED)?;
             match *kind {
                 KEY_DATA => drop(append(blob, rest, most)),

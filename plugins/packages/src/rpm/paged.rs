@@ -1,5 +1,6 @@
 //! Reading a file in pages, and numbers in them. No number is believed: what lies outside is none.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -14,6 +15,8 @@ pub(super) struct Paged {
     pub(super) size: usize,
     /// How many there are.
     pub(super) count: u32,
+    /// How many may still be read.
+    left: Cell<u64>,
 }
 
 impl Paged {
@@ -23,11 +26,28 @@ impl Paged {
             return Err(RpmError::Malformed("a database whose pages have no size that there is"));
         }
         let count = file.metadata()?.len() / size as u64;
-        Ok(Self { file, size, count: u32::try_from(count).unwrap_or(u32::MAX) })
+        let paged =
+            Self { file, size, count: u32::try_from(count).unwrap_or(u32::MAX), left: Cell::default() };
+        paged.allow(paged.count);
+        Ok(paged)
+    }
+
+    /// Allows a reading of so many pages. Each is looked at once in its turn and once as a part of one value at most: where more
+    /// is asked for, values share their pages or lead back into themselves, and a reading would be long without end.
+    pub(super) fn allow(&self, count: u32) {
+        self.left.set(2 * u64::from(count) + 2);
+    }
+
+    /// Counts a page that is read.
+    pub(super) fn spend(&self) -> Result<(), RpmError> {
+        let left = self.left.get().checked_sub(1);
+        self.left.set(left.ok_or(RpmError::Malformed("a database whose values share their pages"))?);
+        Ok(())
     }
 
     /// Reads a page; the first has number 0.
     pub(super) fn read(&self, number: u32, page: &mut Vec<u8>) -> Result<(), RpmError> {
+        self.spend()?;
         page.resize(self.size, 0);
         self.read_at(u64::from(number) * self.size as u64, page)
     }

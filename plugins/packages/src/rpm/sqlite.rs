@@ -66,6 +66,7 @@ impl Pages {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
             Err(error) => return Err(error.into()),
         };
+        paged.allow(count.max(paged.count));
         Ok(Self { paged, usable, log, count })
     }
 
@@ -76,6 +77,7 @@ impl Pages {
         }
         match self.log.as_ref().and_then(|log| Some((&log.file, *log.frames.get(&number)?))) {
             Some((file, offset)) => {
+                self.paged.spend()?;
                 page.resize(self.paged.size, 0);
                 read_at(file, offset, page)
             }
@@ -150,6 +152,8 @@ struct Step {
     /// Of the b-tree's header: 100 on the first page.
     start: usize,
     next: u16,
+    /// What its cells have together, since none lies over another.
+    room: usize,
 }
 
 /// Rows of a table.
@@ -175,7 +179,8 @@ impl Rows {
         let mut page = Vec::new();
         pages.read(number, &mut page)?;
         let start = if number == 1 { 100 } else { 0 };
-        self.steps.push(Step { page, start, next: 0 });
+        let room = page.len();
+        self.steps.push(Step { page, start, next: 0, room });
         Ok(())
     }
 
@@ -192,7 +197,8 @@ impl Rows {
                 Some(&LEAF) if step.next < cells => {
                     let at = cell(step.next, 8)?;
                     step.next += 1;
-                    read_payload(pages, page, at, payload, most)?;
+                    let here = read_payload(pages, page, at, payload, most)?;
+                    step.room = step.room.checked_sub(here).ok_or(MALFORMED)?;
                     return Ok(true);
                 }
                 Some(&INTERIOR) if step.next <= cells => {
@@ -211,14 +217,15 @@ impl Rows {
     }
 }
 
-/// Reads the payload of a leaf's cell: its beginning on the page, the rest in a chain of others.
+/// Reads the payload of a leaf's cell: its beginning on the page, the rest in a chain of others. Returns how much of it is on
+/// the page.
 fn read_payload(
     pages: &Pages,
     page: &[u8],
     at: usize,
     payload: &mut Vec<u8>,
     most: usize,
-) -> Result<(), RpmError> {
+) -> Result<usize, RpmError> {
     payload.clear();
     let (length, at) = varint(page, at).ok_or(MALFORMED)?;
     let (_row, at) = varint(page, at).ok_or(MALFORMED)?;
@@ -244,7 +251,7 @@ fn read_payload(
         is_all = append(payload, other.get(4..4 + count).ok_or(MALFORMED)?, most);
         left -= count;
     }
-    Ok(())
+    Ok(here)
 }
 
 /// A number of one to nine bytes, and where the next thing begins.

@@ -155,6 +155,50 @@ fn damaged(root: &Path, path: &Path) {
     fs::write(path, &whole).unwrap();
 }
 
+/// A Berkeley DB hash of three pages of 512 bytes: the head, a page of pairs, and one of what is too long for it.
+fn berkeley_db(pairs: &[(u16, u16)], items: &[u8], overflow: &[u8]) -> tempfile::TempDir {
+    let room = tempfile::tempdir().unwrap();
+    let mut file = vec![0; 3 * 512];
+    file[12..16].copy_from_slice(&0x0006_1561_u32.to_le_bytes());
+    file[20..24].copy_from_slice(&512_u32.to_le_bytes());
+    file[512 + 20..][..2].copy_from_slice(&u16::try_from(2 * pairs.len()).unwrap().to_le_bytes());
+    file[512 + 25] = 13;
+    let places = pairs.iter().flat_map(|(key, value)| [*key, *value]).flat_map(u16::to_le_bytes);
+    let places: Vec<u8> = places.collect();
+    file[512 + 26..][..places.len()].copy_from_slice(&places);
+    file[1024 - items.len()..1024].copy_from_slice(items);
+    file[1024..][..overflow.len()].copy_from_slice(overflow);
+    let path = room.path().join("var/lib/rpm");
+    fs::create_dir_all(&path).unwrap();
+    fs::write(path.join("Packages"), file).unwrap();
+    room
+}
+
+#[test]
+fn a_chain_of_pages_that_leads_back_into_itself_ends_soon() {
+    // A megabyte, of which each page gives one byte, and its next page is itself.
+    let item = [&[3, 0, 0, 0][..], &2_u32.to_le_bytes(), &(1_u32 << 20).to_le_bytes()].concat();
+    let mut overflow = [0; 512];
+    overflow[16..20].copy_from_slice(&2_u32.to_le_bytes());
+    overflow[22..24].copy_from_slice(&1_u16.to_le_bytes());
+    overflow[25] = 7;
+    let room = berkeley_db(&[(512, 500)], &item, &overflow);
+    let began = std::time::Instant::now();
+    let error = read(room.path()).unwrap_err().to_string();
+    assert!(error.contains("share their pages"), "{error}");
+    assert!(began.elapsed().as_millis() < 500, "{:?}", began.elapsed());
+}
+
+#[test]
+fn values_that_lie_over_each_other_are_no_values() {
+    // Each is the last 300 bytes of the page but for the key.
+    let header = [&[1][..], &[0; 8], &[0; 300 - 9]].concat();
+    let one = berkeley_db(&[(511, 211)], &[&header[..], &[1]].concat(), &[]);
+    assert!(read(one.path()).unwrap().is_empty());
+    let many = berkeley_db(&[(511, 211); 20], &[&header[..], &[1]].concat(), &[]);
+    assert!(matches!(read(many.path()), Err(RpmError::Malformed(_))));
+}
+
 #[test]
 fn a_format_that_is_not_read_is_told() {
     let room = tempfile::tempdir().unwrap();
