@@ -219,11 +219,11 @@ a_hung_agent_is_restarted() {
     command_is_seen restored || say "nothing is seen after the restart with the limit of the unit"
 }
 
-stop_is_clean_and_quick() {
-    local start=$SECONDS group
+stop_is_clean_before_systemd_kills() {
+    local group
     group=/sys/fs/cgroup$(property ControlGroup)
     systemctl stop "$unit" || say "systemctl stop: $?"
-    ((SECONDS - start <= 10)) || say "it took $((SECONDS - start)) s"
+    # After TimeoutStopSec the result would be `timeout`.
     [[ $(property Result) == success && $(property ExecMainStatus) == 0 ]] ||
         say "result $(property Result), code $(property ExecMainStatus)"
     [[ ! -d $group ]] || say "$group is still there"
@@ -248,7 +248,7 @@ for check in service_becomes_active agent_is_in_the_delegated_cgroup agent_sees_
     plugins_run a_plugin_is_in_its_own_cgroup_beside_the_agent_in_the_delegated_unit \
     a_plugin_has_a_user_of_its_own_and_what_it_was_granted status_tells_what_confines_a_plugin \
     inventory_tells_what_rpm_has_installed the_watchdog_is_fed \
-    a_killed_agent_is_restarted_and_works a_hung_agent_is_restarted stop_is_clean_and_quick \
+    a_killed_agent_is_restarted_and_works a_hung_agent_is_restarted stop_is_clean_before_systemd_kills \
     the_last_event_is_the_stop status_of_a_stopped_agent_is_not_0; do
     # A shell of its own with -e, so that a check ends at the first thing that is wrong.
     why=$(
