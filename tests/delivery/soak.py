@@ -113,6 +113,8 @@ def main():
     agent = Agent(
         "agent",
         backend,
+        # Enough for the minute in which nothing is taken.
+        spool_bytes=256 << 20,
         output={"file": {"path": str(work / "agent" / "events.ndjson"), "max_bytes": 64 << 20, "keep": 2}},
         plugins={
             "directory": str(work / "installed"),
