@@ -67,7 +67,7 @@ fn different(taken: &Taken) -> Vec<String> {
 }
 
 #[test]
-fn a_server_that_closes_between_batches_costs_nothing() {
+fn a_server_that_closes_between_batches_loses_nothing() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("syslog+tcp://{}", listener.local_addr().unwrap());
     let taken = Taken::default();
@@ -80,11 +80,12 @@ fn a_server_that_closes_between_batches_costs_nothing() {
     for round in 1..=5 {
         stage.append(10);
         stage.drained();
-        stage.until("they are read", |_| taken.lock().unwrap().len() >= round * 10);
+        stage.until("they are read", |_| different(&taken).len() >= round * 10);
         std::thread::sleep(Duration::from_millis(50));
     }
     assert_eq!(stage.drained().delivered.total(), 50);
-    assert_eq!(*taken.lock().unwrap(), wanted(0..50), "each once, in order");
+    // What was read and not acknowledged before it closed comes again.
+    assert_eq!(different(&taken), wanted(0..50), "each, in order");
 }
 
 #[test]
