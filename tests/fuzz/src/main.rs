@@ -23,8 +23,12 @@ mod desk;
 mod elasticsearch;
 #[path = "../../../agent/plugin/src/event.rs"]
 mod event;
+#[path = "../../../agent/delivery/src/line.rs"]
+mod line;
 #[path = "../../../agent/plugin/store/src/memory.rs"]
 mod memory;
+#[path = "../../../agent/delivery/src/otlp.rs"]
+mod otlp;
 #[path = "../../../agent/plugin/src/protocol.rs"]
 mod protocol;
 #[path = "../../../agent/src/record/mod.rs"]
@@ -33,6 +37,8 @@ mod record;
 mod request;
 #[path = "../../../agent/delivery/src/splunk.rs"]
 mod splunk;
+#[path = "../../../agent/delivery/src/syslog.rs"]
+mod syslog;
 #[path = "../../../agent/src/terminal.rs"]
 mod terminal;
 #[path = "../../../agent/plugin/store/src/tree.rs"]

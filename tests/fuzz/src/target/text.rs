@@ -1,12 +1,12 @@
 //! What is said over a pipe or a connection, piece by piece.
 
-use linnet_settings::sinks::SinkKind;
+use linnet_settings::sinks::{NetworkSink, SinkKind};
 
 use crate::{
-    backend::{Answer, Backend, Item, Verdict},
+    backend::{Answer, Backend, Event, Item, Verdict},
     protocol, request,
     seed::taken,
-    terminal,
+    syslog, terminal,
 };
 
 /// What a plugin says. However it is cut, the same lines come out; and an event that is taken is one that the agent can
@@ -65,11 +65,13 @@ pub fn terminal(bytes: &[u8]) {
 /// encode, which stays one line a document.
 pub fn backend(bytes: &[u8]) {
     let [kind, events, low, high, body @ ..] = bytes else { return };
-    let kind = [SinkKind::Elasticsearch, SinkKind::SplunkHec, SinkKind::Http][usize::from(kind % 3)];
+    const KINDS: [SinkKind; 5] =
+        [SinkKind::Elasticsearch, SinkKind::SplunkHec, SinkKind::Http, SinkKind::Otlp, SinkKind::Syslog];
+    let kind = KINDS[usize::from(*kind) % KINDS.len()];
     let events = usize::from(events % 8);
     // Mostly 200, which is where the body counts.
     let status = if *high == 0 { 200 } else { u16::from_le_bytes([*low, *high]) % 1000 };
-    let backend = Backend::new(kind, "linnet");
+    let backend = Backend::new(&NetworkSink { kind, ..NetworkSink::default() });
     let calm = |why: &str| assert!(!why.contains(char::is_control), "{why:?}");
     match backend.judge(&Answer { status, retry_after: None, body: body.to_vec() }, events) {
         Verdict::Accepted => {
@@ -86,6 +88,11 @@ pub fn backend(bytes: &[u8]) {
                 }
             }
         }
+        Verdict::Partly { refused, why } => {
+            taken();
+            assert!(0 < refused && refused < events);
+            calm(&why);
+        }
         Verdict::Refused(why) | Verdict::Later { why, .. } | Verdict::Misconfigured(why) => calm(&why),
         Verdict::TooLarge => assert_eq!(status, 413),
     }
@@ -93,9 +100,17 @@ pub fn backend(bytes: &[u8]) {
         let mut line = body.to_vec();
         line.push(b'\n');
         let mut out = Vec::new();
-        backend.encode(&line, &mut out);
+        backend.encode(std::iter::once(Event { line: &line, kind: 1 }), &mut out);
         let lines = out.iter().filter(|byte| **byte == b'\n').count();
-        assert_eq!(lines, if kind == SinkKind::Elasticsearch { 2 } else { 1 });
-        assert!(out.len() <= line.len() + 256);
+        // A syslog message stands behind its length, and has no line feed.
+        let wanted = match kind {
+            SinkKind::Elasticsearch => 2,
+            SinkKind::Syslog => 0,
+            _ => 1,
+        };
+        assert_eq!(lines, wanted);
+        assert!(kind != SinkKind::Syslog || syslog::messages(&out).count() == 1);
+        // Quotes are escaped where the line is a string, and the host's name is told once more.
+        assert!(out.len() <= 3 * line.len() + 1024);
     }
 }
