@@ -12,7 +12,7 @@ packages := linnet-agent linnet-updater linnet-publisher linnet-live linnet-benc
 version = $(shell sed -nE 's/^version = "(.*)"/\1/p' Cargo.toml | head -n 1)
 out := target/$(target)/release
 
-.PHONY: run build next package packages demo-update demo-fleet chaos test test-unit test-live test-channel test-page test-fleet test-delivery test-fuzz fuzz test-update test-states test-docker test-install test-kernels test-systemd test-reboots test-power test-machines kill-points lint bench bench-channel bench-poll bench-delivery soak setup-build setup-test clean help
+.PHONY: run build next package packages demo-update demo-fleet chaos test test-unit test-live test-channel test-tuftool test-page test-fleet test-delivery test-fuzz fuzz test-update test-states test-docker test-install test-kernels test-systemd test-reboots test-power test-machines kill-points lint bench bench-channel bench-poll bench-delivery soak setup-build setup-test clean help
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -68,6 +68,10 @@ demo-update: build ## the story of an update in a minute, on a scratch root
 
 test-channel: setup-test build ## channels between Linnet and python-tuf
 	LINNET_KEYS=dist/bin/linnet-keys tests/channel/foreign
+
+# Not among `test`: tuftool brings the AWS SDK along, and is half an hour to build.
+test-tuftool: build ## a channel of ours, followed by tuftool
+	tests/channel/tuftool
 
 test-page: setup-test build ## the channel's page, in a headless browser
 	tests/page/run
