@@ -24,8 +24,8 @@ class Agent:
         self.directory = WORK / name
         self.directory.mkdir()
         self.settings = self.directory / "linnet.json"
-        sink = sink if isinstance(sink, dict) else {"url": sink.url}
-        sink = {"retry_max_s": 1, "timeout_s": 2, "proxy": "none", "batch": {"linger_ms": 100}} | sink
+        sink = sink if isinstance(sink, dict) or sink is None else {"url": sink.url}
+        sink = {"retry_max_s": 1, "timeout_s": 2, "proxy": "none", "batch": {"linger_ms": 100}} | (sink or {})
         document = {
             "output": {"file": None},
             "sinks": {"backend": sink},
