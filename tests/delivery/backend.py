@@ -1,7 +1,6 @@
 """A backend over HTTP that takes lines of JSON, and misbehaves as it is told."""
 
 import gzip
-import json
 import random
 import socket
 import threading

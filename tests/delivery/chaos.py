@@ -14,7 +14,6 @@ Two of three kills come when all is in the spool and nothing is delivered yet: t
 """
 
 import collections
-import json
 import os
 import pathlib
 import random

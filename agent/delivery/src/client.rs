@@ -1,6 +1,6 @@
 //! One connection to one backend: a POST at a time, with every limit set.
 
-use std::{io::Write, path::Path, time::Duration};
+use std::{io::Write, time::Duration};
 
 use flate2::{Compression as Level, write::GzEncoder};
 use jiff::Timestamp;
@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 use crate::{
     backend::Answer,
     secret::{self, SecretError},
+    transport::{CERTIFICATE_HINT, own_certificate},
 };
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -73,8 +74,7 @@ impl Client {
             .accept_encoding("identity")
             .proxy(proxy);
         if url.starts_with("https:") {
-            let own = sink.tls.certificate_file.as_deref().zip(sink.tls.key_file.as_deref());
-            let tls = tls_config(sink.tls.ca_file.as_deref(), own.map(|(a, b): (&Path, &Path)| (a, b)))?;
+            let tls = tls_config(sink.tls.ca_file.as_deref(), own_certificate(sink))?;
             config = config.https_only(true).tls_config(tls);
         }
         let header = sink.auth.as_ref().map(secret::header).transpose()?;
@@ -122,7 +122,7 @@ impl Client {
 fn explain(error: &ureq::Error) -> String {
     let text = error.to_string();
     let hint = if text.contains("certificate") {
-        ": is tls.ca_file the authority that signed it, the name right, and the clock?"
+        CERTIFICATE_HINT
     } else if matches!(error, ureq::Error::HostNotFound) {
         ": is the name right, and does this host have name lookup?"
     } else {

@@ -25,6 +25,7 @@ use rustls::{ClientConfig, ClientConnection, StreamOwned, pki_types::ServerName}
 use crate::{
     backend::{Item, Verdict},
     syslog::messages,
+    transport::{CERTIFICATE_HINT, own_certificate},
     unsent::unsent_bytes,
 };
 
@@ -71,8 +72,7 @@ impl Connection {
     pub fn new(sink: &NetworkSink) -> Result<Self, ConnectionError> {
         let way = match SyslogAddress::parse(&sink.url).ok_or(ConnectionError::Address)? {
             SyslogAddress::Tls { host, port } => {
-                let own = sink.tls.certificate_file.as_deref().zip(sink.tls.key_file.as_deref());
-                let config = tls_client_config(sink.tls.ca_file.as_deref(), own)?;
+                let config = tls_client_config(sink.tls.ca_file.as_deref(), own_certificate(sink))?;
                 let name =
                     ServerName::try_from(host.clone()).map_err(|_| ConnectionError::Name(host.clone()))?;
                 Way::Tls { host, port, name, config }
@@ -287,9 +287,7 @@ fn explain(error: &io::Error) -> String {
         io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
             return format!("the server does not read: {error}");
         }
-        _ if error.to_string().contains("certificate") => {
-            ": is tls.ca_file the authority that signed it, the name right, and the clock?"
-        }
+        _ if error.to_string().contains("certificate") => CERTIFICATE_HINT,
         _ => "",
     };
     format!("{error}{hint}")

@@ -1,5 +1,7 @@
 //! What carries a body to a backend: requests over HTTP, or a connection to a syslog server.
 
+use std::path::Path;
+
 use linnet_settings::sinks::{NetworkSink, SinkKind};
 
 use crate::{
@@ -7,6 +9,15 @@ use crate::{
     client::Client,
     connection::Connection,
 };
+
+/// What to do about a certificate that is not accepted.
+pub(crate) const CERTIFICATE_HINT: &str =
+    ": is tls.ca_file the authority that signed it, the name right, and the clock?";
+
+/// The files of this host's certificate and key, if it shows one.
+pub(crate) fn own_certificate(sink: &NetworkSink) -> Option<(&Path, &Path)> {
+    sink.tls.certificate_file.as_deref().zip(sink.tls.key_file.as_deref())
+}
 
 /// The way to one backend.
 pub(crate) enum Transport {

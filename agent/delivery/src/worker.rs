@@ -165,8 +165,7 @@ impl Worker {
 
     /// Sends until every event has found its end.
     fn deliver(&mut self, load: &Load, settlement: &mut Settlement) -> Result<(), Stopped> {
-        let all: Vec<usize> = (0..load.events.len()).collect();
-        let mut parts: VecDeque<Vec<usize>> = self.cut(load, all).into();
+        let mut parts: VecDeque<Vec<usize>> = self.cut(load).into();
         while let Some(mut part) = parts.pop_front() {
             let most = self.pace.most_events(part.len());
             if most < part.len() {
@@ -216,10 +215,10 @@ impl Worker {
     }
 
     /// Into requests of the allowed size.
-    fn cut(&self, load: &Load, events: Vec<usize>) -> Vec<Vec<usize>> {
+    fn cut(&self, load: &Load) -> Vec<Vec<usize>> {
         let (mut parts, mut part, mut bytes) = (Vec::new(), Vec::new(), 0);
-        for event in events {
-            let len = load.line(event).0.len();
+        for (event, (line, _)) in load.events.iter().enumerate() {
+            let len = line.len();
             if !part.is_empty() && (part.len() >= self.max_events || bytes + len > self.max_bytes) {
                 parts.push(std::mem::take(&mut part));
                 bytes = 0;

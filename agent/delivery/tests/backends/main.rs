@@ -339,6 +339,18 @@ fn tls(name: &str, wants_client: bool) -> (std::sync::Arc<rustls::ServerConfig>,
     (std::sync::Arc::new(config), ca.pem(), client.pem(), client_key.serialize_pem())
 }
 
+/// The `tls` of a sink that shows a certificate of its own.
+fn own_tls(directory: &Path, ca: &str, certificate: &str, key: &str) -> Value {
+    let file = |name: &str, text: &str| {
+        let path = directory.join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    json!({
+        "ca_file": file("ca.pem", ca), "certificate_file": file("own.pem", certificate), "key_file": file("key.pem", key),
+    })
+}
+
 #[test]
 fn a_certificate_of_somebody_else_gets_nothing() {
     let (config, ca, ..) = tls("elsewhere.example.org", false);
@@ -360,14 +372,7 @@ fn a_certificate_of_somebody_else_gets_nothing() {
 fn an_own_authority_and_a_client_certificate_are_used() {
     let (config, ca, certificate, key) = tls("localhost", true);
     let directory = tempfile::tempdir().unwrap();
-    let file = |name: &str, text: &str| {
-        let path = directory.path().join(name);
-        std::fs::write(&path, text).unwrap();
-        path
-    };
-    let tls = json!({
-        "ca_file": file("ca.pem", &ca), "certificate_file": file("own.pem", &certificate), "key_file": file("key.pem", &key),
-    });
+    let tls = own_tls(directory.path(), &ca, &certificate, &key);
     let server = Server::on(std::net::TcpListener::bind("127.0.0.1:0").unwrap(), Some(config), |_, _| ok());
     let url = format!("https://localhost:{}/in", server.address.port());
     let mut stage = Stage::within(directory, &json!({"url": url, "tls": tls}));

@@ -10,7 +10,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::{Stage, tls};
+use crate::{Stage, own_tls, tls};
 
 /// The uids of messages, in the order in which they came.
 type Taken = Arc<Mutex<Vec<String>>>;
@@ -58,6 +58,34 @@ fn sink(url: &str) -> Value {
 
 fn wanted(events: std::ops::Range<u64>) -> Vec<String> {
     events.map(|number| format!("aa-{number:x}")).collect()
+}
+
+/// A server that reads from any number of connections over TLS: its url, and what it has read.
+fn serve_tls(config: Arc<rustls::ServerConfig>) -> (String, Taken) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("syslog+tls://localhost:{}", listener.local_addr().unwrap().port());
+    let taken = Taken::default();
+    let theirs = Arc::clone(&taken);
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let connection = rustls::ServerConnection::new(Arc::clone(&config)).unwrap();
+            read_counted(rustls::StreamOwned::new(connection, stream.unwrap()), usize::MAX, &theirs);
+        }
+    });
+    (url, taken)
+}
+
+/// What comes in by this socket.
+fn read_datagrams(socket: UnixDatagram) -> Taken {
+    let taken = Taken::default();
+    let theirs = Arc::clone(&taken);
+    std::thread::spawn(move || {
+        let mut message = vec![0; 1 << 20];
+        while let Ok(len) = socket.recv(&mut message) {
+            take_datagram(&message[..len], &theirs);
+        }
+    });
+    taken
 }
 
 /// What came, when it came more than once, once.
@@ -118,14 +146,7 @@ fn a_datagram_that_is_too_long_is_refused_by_itself() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("log");
     let socket = UnixDatagram::bind(&path).unwrap();
-    let taken = Taken::default();
-    let theirs = Arc::clone(&taken);
-    std::thread::spawn(move || {
-        let mut message = vec![0; 1 << 20];
-        while let Ok(len) = socket.recv(&mut message) {
-            take_datagram(&message[..len], &theirs);
-        }
-    });
+    let taken = read_datagrams(socket);
     let mut stage = Stage::new(&sink(&format!("unix:{}", path.display())));
     stage.append(20);
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
@@ -142,24 +163,8 @@ fn a_datagram_that_is_too_long_is_refused_by_itself() {
 fn syslog_over_tls_shows_the_own_certificate_and_sends_each_message_once() {
     let (config, ca, certificate, key) = tls("localhost", true);
     let directory = tempfile::tempdir().unwrap();
-    let file = |name: &str, text: &str| {
-        let path = directory.path().join(name);
-        std::fs::write(&path, text).unwrap();
-        path
-    };
-    let tls = json!({
-        "ca_file": file("ca.pem", &ca), "certificate_file": file("own.pem", &certificate), "key_file": file("key.pem", &key),
-    });
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("syslog+tls://localhost:{}", listener.local_addr().unwrap().port());
-    let taken = Taken::default();
-    let theirs = Arc::clone(&taken);
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let connection = rustls::ServerConnection::new(Arc::clone(&config)).unwrap();
-            read_counted(rustls::StreamOwned::new(connection, stream.unwrap()), usize::MAX, &theirs);
-        }
-    });
+    let tls = own_tls(directory.path(), &ca, &certificate, &key);
+    let (url, taken) = serve_tls(config);
     let mut sink = sink(&url);
     sink["tls"] = tls;
     sink["batch"] = json!({"linger_ms": 20, "max_events": 50});
@@ -177,16 +182,7 @@ fn a_syslog_server_with_a_certificate_of_somebody_else_gets_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let ca_file = directory.path().join("ca.pem");
     std::fs::write(&ca_file, ca).unwrap();
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("syslog+tls://localhost:{}", listener.local_addr().unwrap().port());
-    let taken = Taken::default();
-    let theirs = Arc::clone(&taken);
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let connection = rustls::ServerConnection::new(Arc::clone(&config)).unwrap();
-            read_counted(rustls::StreamOwned::new(connection, stream.unwrap()), usize::MAX, &theirs);
-        }
-    });
+    let (url, taken) = serve_tls(config);
     let mut sink = sink(&url);
     sink["tls"] = json!({"ca_file": ca_file});
     let mut stage = Stage::within(directory, &sink);
@@ -205,14 +201,7 @@ fn a_server_that_is_away_is_told_and_gets_everything_when_it_is_back() {
     stage.append(300);
     stage.until("it counts as down", |stage| stage.report().is_down);
     let socket = UnixDatagram::bind(&path).unwrap();
-    let taken = Taken::default();
-    let theirs = Arc::clone(&taken);
-    std::thread::spawn(move || {
-        let mut message = vec![0; 1 << 16];
-        while let Ok(len) = socket.recv(&mut message) {
-            take_datagram(&message[..len], &theirs);
-        }
-    });
+    let taken = read_datagrams(socket);
     assert_eq!(stage.drained().delivered.total(), 300);
     stage.until("they are read", |_| different(&taken) == wanted(0..300));
 }
