@@ -248,7 +248,7 @@ fn drop_unknown_sinks(
         sinks.keys().filter(|name| own.is_none_or(|own| !own.contains_key(*name))).cloned().collect();
     for name in unknown {
         let Some(mut left_out) = sinks.remove(&name) else { continue };
-        put(&mut left_out, "url", Value::from("https://placeholder.invalid/"));
+        put(&mut left_out, "url", Value::from("https://sink.invalid/"));
         if let Ok(sink) = serde_json::from_value(left_out) {
             check_sinks(std::iter::once((&name, &sink))).map_err(|(key, message)| LayerError::Bounds {
                 origin: origins.get(key).cloned().unwrap_or(Origin::Fleet),
