@@ -332,7 +332,7 @@ pub(super) fn micros(at: jiff::Timestamp) -> u64 {
     u64::try_from(at.as_microsecond()).unwrap_or(0)
 }
 
-fn some(samples: &mut Samples, value: Option<impl Into<super::exposition::Number>>) {
+pub(super) fn some(samples: &mut Samples, value: Option<impl Into<super::exposition::Number>>) {
     if let Some(value) = value {
         samples.add(&[], value);
     }

@@ -3,7 +3,7 @@
 use linnet_fleet::health::{Health, NetworkSink};
 
 use super::{
-    catalog::{Metric, metric, micros},
+    catalog::{Metric, metric, micros, some},
     exposition::{
         Kind::{Counter, Gauge},
         Samples, seconds,
@@ -13,19 +13,13 @@ use super::{
 /// All of them.
 pub const METRICS: &[Metric] = &[
     metric("linnet_spool_bytes", Gauge, "What waits on disk for sinks over the network.", |h, s| {
-        if let Some(spool) = &h.spool {
-            s.add(&[], spool.bytes);
-        }
+        some(s, h.spool.as_ref().map(|spool| spool.bytes));
     }),
     metric("linnet_spool_limit_bytes", Gauge, "What may wait there.", |h, s| {
-        if let Some(spool) = &h.spool {
-            s.add(&[], spool.max_bytes);
-        }
+        some(s, h.spool.as_ref().map(|spool| spool.max_bytes));
     }),
     metric("linnet_spool_oldest_age_seconds", Gauge, "Age of the oldest file of the spool.", |h, s| {
-        if let Some(age) = h.spool.as_ref().and_then(|spool| spool.oldest_age_s) {
-            s.add(&[], age);
-        }
+        some(s, h.spool.as_ref().and_then(|spool| spool.oldest_age_s));
     }),
     metric("linnet_network_sink_down", Gauge, "1 if the backend counts as down.", |h, s| {
         each(h, s, |sink| u64::from(sink.down));
