@@ -86,7 +86,7 @@ chaos: setup-test build ## a million events, 30 kills, a full disk twice, and a 
 	tests/delivery/run chaos 400000 30
 
 test-fuzz: setup-build ## every decoder of bytes from outside, for some seconds each
-	tests/fuzz/run 3
+	tests/fuzz/run --short
 
 fuzz: setup-build ## the same for long, two at a time, keeping what finds new code: make fuzz SECONDS=1800 [TARGETS="spool rpm"]
 	tests/fuzz/run --keep $(or $(SECONDS),1800) $(TARGETS)

@@ -131,12 +131,18 @@ fn by_status(answer: &Answer) -> Verdict {
     }
 }
 
-/// The beginning of what the other side says, for a log and a terminal.
-pub(crate) fn excerpt(body: &[u8]) -> String {
-    let text = String::from_utf8_lossy(body.get(..body.len().min(200)).unwrap_or_default());
+/// The beginning of what the other side says, for a log and a terminal. Nothing of an answer comes into a message but
+/// through this.
+pub(crate) fn beginning(said: &[u8]) -> String {
+    let text = String::from_utf8_lossy(said.get(..said.len().min(200)).unwrap_or_default());
     let text: String = text.chars().map(|ch| if ch.is_control() { ' ' } else { ch }).collect();
-    let text = text.trim();
-    if text.is_empty() { String::new() } else { format!(": {text}") }
+    text.trim().to_owned()
+}
+
+/// The same as the end of a message.
+pub(crate) fn excerpt(body: &[u8]) -> String {
+    let text = beginning(body);
+    if text.is_empty() { text } else { format!(": {text}") }
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::io::Write;
 use serde::Deserialize;
 
 use crate::{
-    backend::{Item, Verdict, excerpt},
+    backend::{Item, Verdict, beginning, excerpt},
     line::{time_ms, uid},
 };
 
@@ -80,7 +80,10 @@ pub(crate) fn judge(body: &[u8], events: usize) -> Verdict {
     }
     let item = |action: Action| {
         let error = action.create.error.unwrap_or_default();
-        let why = || format!("{} {}{}", action.create.status, error.kind, excerpt(error.reason.as_bytes()));
+        let why = || {
+            let (kind, reason) = (error.kind.as_bytes(), error.reason.as_bytes());
+            format!("{} {}{}", action.create.status, beginning(kind), excerpt(reason))
+        };
         match action.create.status {
             200..=299 | 409 => Item::Accepted,
             429 | 500..=599 => Item::Later(why()),
@@ -104,6 +107,12 @@ mod tests {
         assert_eq!(action, r#"{"create":{"_index":"linnet","_id":"4f-8e"}}"#);
         let document: serde_json::Value = serde_json::from_str(document).unwrap();
         assert_eq!((&document["@timestamp"], &document["time"]), (&17.into(), &17.into()));
+    }
+
+    #[test]
+    fn no_part_of_an_answer_steers_a_terminal() {
+        let body = br#"{"errors":true,"items":[{"create":{"status":400,"error":{"type":"a\u007f\u001b[2J","reason":"b\u009b"}}}]}"#;
+        assert_eq!(judge(body, 1), Verdict::Each(vec![Item::Refused("400 a  [2J: b".to_owned())]));
     }
 
     #[test]
