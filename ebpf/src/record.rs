@@ -46,6 +46,11 @@ pub const WAKE_COALESCE: u32 = 0;
 /// Value of the wake word: the reader sleeps; whoever writes next wakes it.
 pub const WAKE_NEXT: u32 = 1;
 
+/// [`KINDS`], rounded up to a power of two.
+pub const RATE_KINDS: usize = (KINDS as usize).next_power_of_two();
+/// A cgroup of which nothing was left out for so long is no longer limited: what comes later is another time.
+pub const RATE_QUIET_NS: u64 = 10_000_000_000;
+
 macro_rules! layouts {
     ($($(#[$doc:meta])* pub struct $name:ident { $($(#[$fdoc:meta])* pub $field:ident: $ty:ty,)* })*) => {
         $($(#[$doc])*
@@ -78,12 +83,34 @@ layouts! {
         pub reserved: u32,
     }
 
-    /// Per-CPU counts of one kind. `attempted = received + lost` once the ring is drained.
+    /// Per-CPU counts of one kind. `attempted = received + lost + limited` once the ring is drained.
     pub struct Counters {
         /// Records that a program set out to write.
         pub attempted: u64,
         /// Records for which the ring had no room.
         pub lost: u64,
+        /// Records that were left out because their cgroup had sent too many.
+        pub limited: u64,
+    }
+
+    /// What each cgroup may send.
+    pub struct RateLimit {
+        /// Time between two records at the allowed rate; 0 for no limit.
+        pub interval_ns: u64,
+        /// How much of that time may be used ahead.
+        pub burst_ns: u64,
+    }
+
+    /// What one cgroup has sent. Moments are of `CLOCK_BOOTTIME`.
+    pub struct Rate {
+        /// When all that it has sent would have been due at the allowed rate.
+        pub due_ns: u64,
+        /// When something was first left out this time; 0 for never.
+        pub first_ns: u64,
+        /// When something was last left out.
+        pub last_ns: u64,
+        /// Records that were left out, by kind.
+        pub limited: [u64; RATE_KINDS],
     }
 
     /// A byte string of the tail.

@@ -13,6 +13,7 @@ mod limits;
 mod losses;
 mod output;
 mod plugins;
+mod rates;
 mod remote;
 mod shedding;
 
@@ -33,6 +34,7 @@ pub use limits::{LimitMode, LimitValues, Limits, MemoryEvents, Usage};
 pub use losses::{Losses, LossesByKind};
 pub use output::{Canary, NetworkSink, ProcessTable, Settings, Sink, SinkAccount, Spool};
 pub use plugins::{Plugin, PluginChannel, PluginLosses, RefusedPlugin, Trial};
+pub use rates::{RateLimited, RateLimits};
 pub use remote::{ChannelHealth, DocumentId, RefusedDocument, Remote};
 pub use shedding::{Pressure, Shedding};
 
@@ -82,6 +84,8 @@ pub struct Health {
     pub losses: LossesByKind,
     /// What is left out under pressure.
     pub shedding: Shedding,
+    /// Cgroups of which records are left out, because they are too many.
+    pub rate_limits: RateLimits,
     /// The ring between kernel and agent.
     pub ring: Ring,
     /// Events written since the start, by family.

@@ -112,7 +112,7 @@ def events_of(health):
 
 
 def lost_of(health):
-    return sum(one["lost_ring"] + sum(one["dropped"].values()) + sum(one["shed"].values()) for one in health["losses"].values())
+    return sum(one["lost_ring"] + one["rate_limited"] + sum(one["dropped"].values()) + sum(one["shed"].values()) for one in health["losses"].values())
 
 
 def to_file(work, records):

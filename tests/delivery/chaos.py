@@ -117,7 +117,7 @@ class Chaos:
         """What the running agent has counted of its execs as not told."""
         one = health["losses"]["exec"]
         # What is dropped behind that is in the sink's account, which goes on over restarts.
-        lost = {"lost_ring": one["lost_ring"], "decode_errors": one["decode_errors"]}
+        lost = {"lost_ring": one["lost_ring"], "rate_limited": one["rate_limited"], "decode_errors": one["decode_errors"]}
         return lost | {f"shed for {why}": count for why, count in one["shed"].items()}
 
     def kill(self, is_settled):

@@ -143,7 +143,7 @@ def main():
     lines = [",".join(keys)] + [",".join(str(one[key]) for key in keys) for one in samples]
     (work / "samples.csv").write_text("\n".join(lines) + "\n")
     lost = check_account(backend, health)
-    ring = sum(one["lost_ring"] for one in health["losses"].values())
+    ring = sum(one["lost_ring"] + one["rate_limited"] for one in health["losses"].values())
     cpu = health["usage"]["cpu_usage_us"] / 1e6
     print(f"   {minutes:g} minutes, {load.execs} execs in bursts, {sum(backend.kinds.values())} events at the backend, {dict(backend.kinds)}")
     print(f"   lost in the ring {ring}, dropped {lost}, came twice {backend.doubles}; {cpu:.1f} s of a processor")

@@ -56,6 +56,7 @@ pub const RANGES: &[Range] = &[
     range("script.max_content_bytes", 256, MIB),
     range("ring.bytes", 64 * 1024, 1 << 30),
     range("ring.coalesce_ms", 1, 1000),
+    range("ring.cgroup_records_per_s", 0, 1_000_000_000),
     range("process_table.max_bytes", 256 * 1024, 1 << 40),
     // The updater takes an agent for hung that has said nothing for 30 s.
     range("health.interval_s", 1, 10),

@@ -59,6 +59,7 @@ pub const LIVE: &[&str] = &[
     "health",
     "log_level",
     "ring.coalesce_ms",
+    "ring.cgroup_records_per_s",
     "limits.cpu_permille",
     "limits.cpu_period_ms",
     "limits.memory_max_bytes",

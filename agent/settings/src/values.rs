@@ -158,6 +158,9 @@ settings_section! {
         bytes: u32 = 8 << 20,
         /// How often the agent looks while events flow.
         coalesce_ms: u32 = 10,
+        /// Records (forks, execs, exits) a second that one cgroup may make over time, and twice as many at once: what is
+        /// above is left out in the kernel, counted and told, so that one container can't blind the sensor for all others. 0 for no limit.
+        cgroup_records_per_s: u32 = 30_000,
     }
 }
 

@@ -34,6 +34,7 @@ pub fn execute(common: &Common, json: bool) -> anyhow::Result<u8> {
         btf: common.btf.as_deref(),
         ring_bytes: settings.ring.bytes,
         argv_max_bytes: settings.argv_max_bytes,
+        cgroup_records_per_s: 0,
     };
     let (mut programs, ring) = load(options).map_err(crate::sensor::start::StartError::from)?;
     let load_ms = begun.elapsed().as_millis();

@@ -5,7 +5,8 @@ use std::{fmt::Write, path::Path};
 use jiff::Timestamp;
 use linnet_fleet::{
     health::{
-        Health, HealthError, Losses, Plugin, PluginChannel, Remote, Shedding, SinkAccount, State, Trial,
+        Health, HealthError, Losses, Plugin, PluginChannel, RateLimits, Remote, Shedding, SinkAccount, State,
+        Trial,
     },
     lock,
 };
@@ -88,6 +89,7 @@ fn describe(health: &Health, verdict: &str) -> String {
     describe_limits(health, &mut out);
     describe_losses(health, &mut out);
     describe_shedding(&health.shedding, &mut out);
+    describe_rate_limits(&health.rate_limits, &mut out);
     for sink in &health.sinks {
         let _ = write!(
             out,
@@ -268,6 +270,23 @@ fn describe_shedding(shedding: &Shedding, out: &mut String) {
     );
 }
 
+fn describe_rate_limits(limits: &RateLimits, out: &mut String) {
+    if limits.times == 0 {
+        return;
+    }
+    let _ = writeln!(
+        out,
+        "limited  {} cgroups now, at {} records a second each; began {} times",
+        limits.groups, limits.records_per_s, limits.times
+    );
+    for group in &limits.now {
+        let counts: Vec<String> =
+            group.counts.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
+        let _ =
+            writeln!(out, "         {} since {}: left out {}", group.cgroup, group.since, counts.join(", "));
+    }
+}
+
 fn describe_plugin(plugin: &Plugin, out: &mut String) {
     let reason = plugin.reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
     let version = if plugin.version.is_empty() { String::new() } else { format!(" {}", plugin.version) };
@@ -343,6 +362,9 @@ fn describe_losses(health: &Health, out: &mut String) {
 fn equation(losses: &Losses) -> String {
     let mut text =
         format!("attempted {} = received {} + lost {}", losses.attempted, losses.received, losses.lost_ring);
+    if losses.rate_limited > 0 {
+        let _ = write!(text, " + rate-limited {}", losses.rate_limited);
+    }
     let in_ring = losses.ring_imbalance();
     if in_ring > 0 {
         let _ = write!(text, " + in the ring {in_ring}");

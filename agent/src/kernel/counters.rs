@@ -1,4 +1,4 @@
-//! The kernel's side of the loss equation: attempted and lost, summed over the CPUs, and what the kernel
+//! The kernel's side of the loss equation: attempted, lost and limited, summed over the CPUs, and what the kernel
 //! itself refused to run.
 
 use std::{fs, os::fd::AsRawFd};
@@ -14,6 +14,8 @@ pub struct KernelCounts {
     pub attempted: u64,
     /// Records for which the ring had no room.
     pub lost: u64,
+    /// Records that were left out because their cgroup had sent too many.
+    pub limited: u64,
     /// Events for which the program was not run because it already ran on that CPU (`recursion_misses`,
     /// reported since 5.12; older kernels don't preempt these programs).
     pub missed: u64,
@@ -45,6 +47,7 @@ impl CounterMap {
                 if let Ok(counters) = Counters::read_from_bytes(bytes) {
                     sum.attempted += counters.attempted;
                     sum.lost += counters.lost;
+                    sum.limited += counters.limited;
                 }
             }
         }

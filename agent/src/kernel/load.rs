@@ -22,6 +22,7 @@ use super::{
     cgroup_mode,
     counters::{CounterMap, KernelCounts, recursion_misses},
     offsets::{self, OffsetsError},
+    rates::Rates,
     ring::{Ring, WakeWord},
 };
 
@@ -40,6 +41,8 @@ pub struct LoadOptions<'p> {
     pub ring_bytes: u32,
     /// Most bytes of argv in a record.
     pub argv_max_bytes: u32,
+    /// What one cgroup may send; 0 for no limit.
+    pub cgroup_records_per_s: u32,
 }
 
 /// Why nothing could be loaded.
@@ -96,6 +99,8 @@ pub struct Programs {
     counters: CounterMap,
     known: HashMap<MapData, RawKey, u8>,
     links: Vec<RawTracePointLink>,
+    /// The bound on one cgroup.
+    pub rates: Rates,
     /// Each kind's hook, in the order of the kinds.
     pub hooks: Vec<Hook>,
 }
@@ -140,6 +145,10 @@ pub fn load(options: LoadOptions<'_>) -> Result<(Programs, Ring), LoadError> {
     let counters =
         PerCpuArray::try_from(take(&mut bpf, "COUNTERS")?).map_err(|error| map_error("COUNTERS", &error))?;
     let known = HashMap::try_from(take(&mut bpf, "KNOWN")?).map_err(|error| map_error("KNOWN", &error))?;
+    let limit = Array::try_from(take(&mut bpf, "LIMIT")?).map_err(|error| map_error("LIMIT", &error))?;
+    let rates = HashMap::try_from(take(&mut bpf, "RATES")?).map_err(|error| map_error("RATES", &error))?;
+    let mut rates = Rates::new(limit, rates);
+    rates.set(options.cgroup_records_per_s).map_err(|error| map_error("LIMIT", &error))?;
     let mut links = Vec::new();
     let mut hooks = Vec::new();
     let loaded: Vec<Result<(), ProgramError>> =
@@ -162,7 +171,7 @@ pub fn load(options: LoadOptions<'_>) -> Result<(Programs, Ring), LoadError> {
     }
     let ring = Ring::new(ring, bell, WakeWord::new(wake), options.ring_bytes)
         .map_err(|error| map_error("BELL", &error))?;
-    Ok((Programs { bpf, counters: CounterMap::new(counters), known, links, hooks }, ring))
+    Ok((Programs { bpf, counters: CounterMap::new(counters), known, links, rates, hooks }, ring))
 }
 
 impl Programs {

@@ -6,6 +6,7 @@ pub mod counters;
 pub mod fill;
 pub mod load;
 pub mod offsets;
+pub mod rates;
 #[cfg(feature = "replay")]
 pub mod replay;
 pub mod ring;

@@ -92,6 +92,18 @@ const METRICS: &[Metric] = &[
         },
     ),
     metric(
+        "linnet_records_rate_limited_total",
+        Counter,
+        "Records that were left out because their cgroup had made too many.",
+        |h, s| by_kind(h, s, |losses| losses.rate_limited),
+    ),
+    metric(
+        "linnet_cgroups_rate_limited",
+        Gauge,
+        "Cgroups of which records are left out now, because they are too many.",
+        |h, s| s.add(&[], h.rate_limits.groups),
+    ),
+    metric(
         "linnet_records_missed_by_kernel_total",
         Counter,
         "Runs of a program that the kernel skipped; outside of the loss equation.",

@@ -5,7 +5,7 @@ use std::{
 
 use linnet_fleet::health::{
     Canary, ChannelHealth, LimitValues, Limits, MemoryEvents, NetworkSink, Plugin, PluginLosses, Pressure,
-    ProcessTable, Remote, Ring, Shedding, Sink, SinkAccount, Spool, Usage,
+    ProcessTable, RateLimits, Remote, Ring, Shedding, Sink, SinkAccount, Spool, Usage,
 };
 
 use super::*;
@@ -19,7 +19,8 @@ fn eventful() -> Health {
     let losses = Losses {
         attempted: 100,
         received: 90,
-        lost_ring: 10,
+        lost_ring: 6,
+        rate_limited: 4,
         missed_by_kernel: 1,
         decode_errors: 2,
         filtered: map(&["disabled", "canary"]),
@@ -68,6 +69,7 @@ fn eventful() -> Health {
             pressure: Pressure { ring_permille: 5, ..Pressure::default() },
             ..Shedding::default()
         },
+        rate_limits: RateLimits { groups: 1, ..RateLimits::default() },
         ring: Ring { bytes: 8, used_bytes: 1, peak_bytes: 2 },
         families: map(&["exec"]),
         files: map(&[

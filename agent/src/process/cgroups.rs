@@ -32,23 +32,40 @@ pub struct Cgroup {
 /// The paths seen lately.
 pub struct Cgroups {
     known: LruCache<Box<[u8]>, Rc<Cgroup>>,
+    by_id: LruCache<u64, Rc<Cgroup>>,
+    last_id: u64,
     scratch: Vec<u8>,
 }
 
 impl Cgroups {
     /// An empty memory.
     pub fn new() -> Self {
-        Self { known: LruCache::new(REMEMBERED), scratch: Vec::new() }
+        Self {
+            known: LruCache::new(REMEMBERED),
+            by_id: LruCache::new(REMEMBERED),
+            last_id: 0,
+            scratch: Vec::new(),
+        }
     }
 
-    /// The cgroup of a record's path.
-    pub fn of_record(&mut self, path: Path<'_>) -> Rc<Cgroup> {
+    /// The cgroup of a record's path, which is also that of its id.
+    pub fn of_record(&mut self, id: u64, path: Path<'_>) -> Rc<Cgroup> {
         self.scratch.clear();
         path.write_in_namespace(&mut self.scratch);
         let bytes = std::mem::take(&mut self.scratch);
         let cgroup = self.of_path(&bytes);
         self.scratch = bytes;
+        // Records come in runs of one cgroup.
+        if id != self.last_id {
+            self.last_id = id;
+            self.by_id.put(id, Rc::clone(&cgroup));
+        }
         cgroup
+    }
+
+    /// The cgroup that a record with this id came from, unless it was long ago.
+    pub fn of_id(&self, id: u64) -> Option<Rc<Cgroup>> {
+        self.by_id.peek(&id).cloned()
     }
 
     /// The cgroup of a path as `/proc/PID/cgroup` writes it.

@@ -59,6 +59,11 @@ impl Sensor {
                 log::warn!("the new limits are not all enforced: {}", limits.limits().problems.join("; "));
             }
         }
+        if next.ring.cgroup_records_per_s != self.settings.ring.cgroup_records_per_s
+            && let Err(error) = self.parts.programs.rates.set(next.ring.cgroup_records_per_s)
+        {
+            log::error!("ring.cgroup_records_per_s: the kernel refuses it: {error}");
+        }
         let pipeline = &mut self.parts.pipeline;
         pipeline.set_events(&next);
         pipeline.set_wait(Duration::from_millis(u64::from(next.hash.wait_ms)));

@@ -158,6 +158,7 @@ impl Ledger {
                     attempted: counts.attempted,
                     received: account.received,
                     lost_ring: counts.lost,
+                    rate_limited: counts.limited,
                     missed_by_kernel: counts.missed,
                     decode_errors: account.decode_errors,
                     filtered,
@@ -181,12 +182,14 @@ fn named<'n>(names: impl IntoIterator<Item = &'n str>, counts: &[u64]) -> BTreeM
         .collect()
 }
 
-/// Events that are missing from the stream for good: lost in the ring, missed by the kernel, not understood, dropped by the sinks.
+/// Events that are missing from the stream for good: lost in the ring, left out for their cgroup's rate, missed by the kernel, not
+/// understood, dropped by the sinks, shed.
 pub fn missing_total(losses: &LossesByKind) -> u64 {
     losses
         .values()
         .map(|one| {
             one.lost_ring
+                + one.rate_limited
                 + one.missed_by_kernel
                 + one.decode_errors
                 + one.dropped.values().sum::<u64>()
@@ -208,14 +211,14 @@ mod tests {
         ledger.undecodable(1);
         ledger.filtered(1, Filter::Canary);
         ledger.shed(1, Cause::Output);
-        let counts = KernelCounts { attempted: 7, lost: 2, missed: 1 };
+        let counts = KernelCounts { attempted: 11, lost: 2, limited: 4, missed: 1 };
         let losses =
             ledger.losses(&[KernelCounts::default(), counts, KernelCounts::default()], &Shared::default());
         let exec = losses.get("exec").unwrap();
         assert_eq!((exec.waiting, exec.ring_imbalance(), exec.agent_imbalance()), (2, 0, 0));
         assert_eq!(exec.shed.get("output"), Some(&1));
         assert_eq!(exec.filtered.get("canary"), Some(&1));
-        assert_eq!(missing_total(&losses), 5);
+        assert_eq!(missing_total(&losses), 9);
     }
 
     #[test]

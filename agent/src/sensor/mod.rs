@@ -6,6 +6,7 @@ pub mod files;
 pub mod filter;
 pub mod fleet;
 pub mod ledger;
+mod noisy;
 pub mod outgoing;
 pub mod parked;
 pub mod pipeline;

@@ -117,6 +117,11 @@ impl Pipeline {
         &mut self.table
     }
 
+    /// The cgroups that records came from.
+    pub fn cgroups(&self) -> &Cgroups {
+        &self.cgroups
+    }
+
     /// The file view.
     pub fn view(&self) -> &FileView {
         &self.view
@@ -241,7 +246,7 @@ impl Pipeline {
         let key = Key::new(body.pid, body.start_boot_ns);
         let parent = Key::new(body.ppid, body.parent_start_boot_ns);
         let creator = Key::new(body.creator_pid, body.creator_start_boot_ns);
-        let cgroup = self.cgroups.of_record(fork.cgroup);
+        let cgroup = self.cgroups.of_record(body.cgroup_id, fork.cgroup);
         self.talkers.record(KIND_FORK, &cgroup);
         self.table.fork(key, parent, creator, cgroup, || Rc::new(image_of_comm(&body.comm)));
         if self.canaries.is_fork(body.pid) {
@@ -319,7 +324,7 @@ impl Pipeline {
         let body = exec.body;
         let key = Key::new(body.pid, body.start_boot_ns);
         let parent = Key::new(body.ppid, body.parent_start_boot_ns);
-        let cgroup = self.cgroups.of_record(exec.cgroup);
+        let cgroup = self.cgroups.of_record(body.cgroup_id, exec.cgroup);
         self.name.clear();
         exec.exe.write_in_namespace(&mut self.name);
         let path = String::from_utf8_lossy(&self.name);

@@ -5,12 +5,13 @@ use std::time::Instant;
 use jiff::Timestamp;
 use linnet_fileview::{Missing, Road};
 use linnet_fleet::health::{
-    Canary, Health, Hook, LossesByKind, Plugin, ProcessTable, RefusedHook, Ring, SCHEMA_VERSION, Settings,
-    State,
+    Canary, Health, Hook, LossesByKind, Plugin, ProcessTable, RateLimits, RefusedHook, Ring, SCHEMA_VERSION,
+    Settings, State,
 };
 use serde_json::{Value, json};
 
 use super::{fleet::FleetSide, run::Sensor};
+use crate::event::Clock;
 
 /// What has been reported so far.
 #[derive(Default)]
@@ -19,6 +20,10 @@ pub struct Reported {
     pub missing: u64,
     /// Of these, since the report before.
     pub newly_missing: u64,
+    /// Left out because their cgroup had made too many, over the whole run.
+    pub limited: u64,
+    /// Of these, since the report before.
+    pub newly_limited: u64,
     /// When the last report was made, in milliseconds since the epoch.
     pub at_ms: i64,
 }
@@ -37,6 +42,7 @@ pub fn health_details(sensor: &Sensor, losses: &LossesByKind) -> Value {
         "usage": sensor.parts.limits.as_ref().map(linnet_limits::Applied::usage),
         "degraded": degraded(sensor),
         "shedding": sensor.relief.health(sensor.parts.pipeline.shed_counts()),
+        "rate_limits": rate_limits(sensor),
         "plugins": plugin_losses(&sensor.plugins()),
         "network_sinks": sensor.parts.outgoing.health().0,
     })
@@ -74,6 +80,7 @@ pub fn health(sensor: &mut Sensor, state: State, losses: LossesByKind) -> Health
         losses,
         files: files(sensor),
         shedding: sensor.relief.health(sensor.parts.pipeline.shed_counts()),
+        rate_limits: rate_limits(sensor),
         ring: Ring {
             bytes: sensor.parts.ring.bytes(),
             used_bytes: sensor.parts.ring.fill_bytes(),
@@ -113,6 +120,11 @@ pub fn health(sensor: &mut Sensor, state: State, losses: LossesByKind) -> Health
         plugins: sensor.plugins(),
         ..Health::default()
     }
+}
+
+fn rate_limits(sensor: &Sensor) -> RateLimits {
+    let per_s = sensor.settings.ring.cgroup_records_per_s;
+    sensor.noisy.health(per_s, sensor.parts.pipeline.cgroups(), Clock::now())
 }
 
 /// Ends the output, leaves the last health document, and gives the cgroup back.
@@ -195,10 +207,11 @@ fn degraded(sensor: &Sensor) -> Vec<String> {
         );
     }
     reasons.extend(sensor.relief.degraded());
-    if sensor.reported.newly_missing > 0 {
+    reasons.extend(sensor.noisy.degraded(sensor.parts.pipeline.cgroups()));
+    let lost = sensor.reported.newly_missing.saturating_sub(sensor.reported.newly_limited);
+    if lost > 0 {
         reasons.push(format!(
-            "{} records were lost since the last report: raise limits.cpu_permille or ring.bytes if this goes on",
-            sensor.reported.newly_missing
+            "{lost} records were lost since the last report: raise limits.cpu_permille or ring.bytes if this goes on"
         ));
     }
     let strangers = sensor.parts.pipeline.ledger.strangers();

@@ -25,6 +25,7 @@ use smol::{Timer, channel::Receiver, future::FutureExt, stream::StreamExt};
 use super::{
     fleet::FleetSide,
     ledger::missing_total,
+    noisy::Noisy,
     outgoing::{Missing, Outgoing},
     pipeline::Pipeline,
     plugins::{News, Plugins, with_sinks},
@@ -101,6 +102,7 @@ pub struct Sensor {
     pub(super) writer: Option<Writer>,
     pub(super) shared: Arc<Shared>,
     pub(super) relief: Relief,
+    pub(super) noisy: Noisy,
     pub(super) ring_peak_bytes: u64,
     signals: Option<Signals>,
     canary_at: Instant,
@@ -132,6 +134,7 @@ impl Sensor {
             shared: Arc::clone(writer.shared()),
             writer: Some(writer),
             relief: Relief::new(now),
+            noisy: Noisy::default(),
             ring_peak_bytes: 0,
             signals: None,
             canary_at: now,
@@ -332,6 +335,7 @@ impl Sensor {
         self.parts.plugins.tend();
         let losses = self.losses();
         self.look_at_pressure(now);
+        self.look_at_noise(&losses);
         self.report_loss(&losses);
         if now >= self.report_at {
             self.report_at = now + Duration::from_secs(u64::from(report));
@@ -356,6 +360,9 @@ impl Sensor {
         let total = missing_total(losses) + plugins.iter().map(|one| one.losses.missing()).sum::<u64>();
         let newly = total.saturating_sub(self.reported.missing);
         self.reported.newly_missing = newly;
+        let limited = losses.values().map(|one| one.rate_limited).sum::<u64>();
+        self.reported.newly_limited = limited.saturating_sub(self.reported.limited);
+        self.reported.limited = limited;
         self.report_undelivered();
         if newly == 0 {
             return;

@@ -117,6 +117,7 @@ pub fn start(mut loaded: Loaded, extra: Extra) -> Result<Sensor, StartError> {
         btf: extra.btf.as_deref(),
         ring_bytes: settings.ring.bytes,
         argv_max_bytes: settings.argv_max_bytes,
+        cgroup_records_per_s: settings.ring.cgroup_records_per_s,
     };
     let (programs, ring) = load(options)?;
     for hook in &programs.hooks {

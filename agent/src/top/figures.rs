@@ -249,6 +249,15 @@ fn outputs(now: &Health) -> String {
 }
 
 fn left_out(now: &Health, moment: Timestamp) -> String {
+    let shed = shed(now, moment);
+    match (now.rate_limits.groups, shed.as_str()) {
+        (0, _) => shed,
+        (groups, "nothing") => format!("records of {groups} noisy cgroups"),
+        (groups, _) => format!("records of {groups} noisy cgroups; {shed}"),
+    }
+}
+
+fn shed(now: &Health, moment: Timestamp) -> String {
     let shedding = &now.shedding;
     if shedding.now.is_empty() {
         return match shedding.times {

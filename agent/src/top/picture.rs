@@ -179,8 +179,11 @@ fn bar(share: &Share) -> Parts {
 
 fn equation(kind: &str, losses: &Losses) -> Parts {
     let sum = |map: &std::collections::BTreeMap<String, u64>| map.values().sum::<u64>();
-    let (lost, shed, dropped) =
-        (losses.lost_ring + losses.missed_by_kernel, sum(&losses.shed), sum(&losses.dropped));
+    let (lost, shed, dropped) = (
+        losses.lost_ring + losses.rate_limited + losses.missed_by_kernel,
+        sum(&losses.shed),
+        sum(&losses.dropped),
+    );
     let alarm = |count: u64| if count > 0 { Look::Alarm } else { Look::Plain };
     vec![
         (Look::Plain, format!("{:<5}{:>11} ={:>10} +", cut(kind, 5), losses.attempted, losses.received)),

@@ -15,12 +15,20 @@ const MAX_LEVELS: u32 = 40;
 /// Bytes of one path.
 const MAX_BYTES: u32 = 1024;
 
-/// Appends the cgroup path of `task`, leaf first, and gives its kernfs id.
+/// The node of a task's cgroup in kernfs, and its id.
+#[derive(Clone, Copy)]
+pub struct Node {
+    address: u64,
+    /// Unique while the machine runs; 0 where it can't be read.
+    pub id: u64,
+}
+
+/// The cgroup of a task.
 ///
 /// With v1 hierarchies mounted, containers are named in those of the controllers, and the agent has chosen one; a
 /// task that is at the root there may still be in a group of the v2 hierarchy (hybrid).
 #[inline(always)]
-pub fn append_cgroup(kind: u16, start: Position, task: u64, span: &mut Span, id: &mut u64) -> Position {
+pub fn of_task(task: u64) -> Node {
     let css_set = pointer(task, offset!(task_cgroups));
     let v2 = pointer(pointer(css_set, offset!(css_set_dfl_cgrp)), offset!(cgroup_kn));
     let mut node = v2;
@@ -31,8 +39,13 @@ pub fn append_cgroup(kind: u16, start: Position, task: u64, span: &mut Span, id:
             node = v1;
         }
     }
-    *id = read::<u64>(node, offset!(kernfs_id));
-    let packed = linnet_append_cgroup(u32::from(kind), start, node);
+    Node { address: node, id: read::<u64>(node, offset!(kernfs_id)) }
+}
+
+/// Appends the path of a cgroup, leaf first.
+#[inline(always)]
+pub fn append_cgroup(kind: u16, start: Position, node: Node, span: &mut Span) -> Position {
+    let packed = linnet_append_cgroup(u32::from(kind), start, node.address);
     span.len = packed as u16;
     span.flags = (packed >> 16) as u16;
     advance(start, u32::from(span.len))

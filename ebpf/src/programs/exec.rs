@@ -10,7 +10,7 @@ use linnet_ebpf::{
 };
 
 use crate::{
-    cgroup::append_cgroup,
+    cgroup::{append_cgroup, of_task},
     file,
     kernel::{advance, append_str, copy_user, pointer, read},
     maps::{ARGV_LIMIT, KNOWN},
@@ -41,7 +41,8 @@ pub fn linnet_exec(ctx: RawTracePointContext) -> i32 {
 
 #[inline(always)]
 fn record(current: u64, old_pid: u32, bprm: u64) {
-    let Some(begun) = begin(KIND_EXEC) else { return };
+    let cgroup = of_task(current);
+    let Some(begun) = begin(KIND_EXEC, cgroup.id) else { return };
     // SAFETY: the buffer is longer than an Exec and aligned to 8.
     let exec = unsafe { &mut *begun.buffer.cast::<Exec>() };
     identity(exec, current, old_pid);
@@ -85,7 +86,8 @@ fn record(current: u64, old_pid: u32, bprm: u64) {
     let pwd = pointer(current, offset!(task_fs)).wrapping_add(u64::from(offset!(fs_pwd)));
     let (mnt, dentry) = (pointer(pwd, offset!(path_mnt)), pointer(pwd, offset!(path_dentry)));
     end = append_path(KIND_EXEC, end, mnt, dentry, &mut exec.cwd);
-    end = append_cgroup(KIND_EXEC, end, current, &mut exec.cgroup, &mut exec.cgroup_id);
+    exec.cgroup_id = cgroup.id;
+    end = append_cgroup(KIND_EXEC, end, cgroup, &mut exec.cgroup);
     finish(&begun, end, urgency(exec));
 }
 

@@ -8,6 +8,7 @@ use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
 use linnet_ebpf::{Exit, KIND_EXIT};
 
 use crate::{
+    cgroup::of_task,
     kernel::{pointer, read},
     offset,
     output::{Urgency, begin, finish},
@@ -30,7 +31,8 @@ pub fn linnet_exit(ctx: RawTracePointContext) -> i32 {
 
 #[inline(always)]
 fn record(current: u64, signal: u64) {
-    let Some(begun) = begin(KIND_EXIT) else { return };
+    // Still that of its life: the kernel takes a task out of its cgroup later in its end.
+    let Some(begun) = begin(KIND_EXIT, of_task(current).id) else { return };
     // SAFETY: the buffer is longer than an Exit and aligned to 8.
     let exit = unsafe { &mut *begun.buffer.cast::<Exit>() };
     let leader = pointer(current, offset!(task_group_leader));

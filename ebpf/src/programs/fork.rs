@@ -7,7 +7,7 @@ use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
 use linnet_ebpf::{Fork, KIND_FORK};
 
 use crate::{
-    cgroup::append_cgroup,
+    cgroup::{append_cgroup, of_task},
     kernel::{pointer, read},
     offset,
     output::{Urgency, begin, finish},
@@ -27,7 +27,8 @@ pub fn linnet_fork(ctx: RawTracePointContext) -> i32 {
 
 #[inline(always)]
 fn record(creator: u64, child: u64) {
-    let Some(begun) = begin(KIND_FORK) else { return };
+    let cgroup = of_task(child);
+    let Some(begun) = begin(KIND_FORK, cgroup.id) else { return };
     // SAFETY: the buffer is longer than a Fork and aligned to 8.
     let fork = unsafe { &mut *begun.buffer.cast::<Fork>() };
     let parent = task::parent(child);
@@ -43,9 +44,9 @@ fn record(creator: u64, child: u64) {
         pointer(pointer(child, offset!(task_nsproxy)), offset!(nsproxy_mnt_ns)),
         offset!(mnt_ns_inum),
     );
+    fork.cgroup_id = cgroup.id;
     fork.reserved = 0;
     fork.comm = read::<[u8; 16]>(child, offset!(task_comm));
-    let end =
-        append_cgroup(KIND_FORK, size_of::<Fork>() as u32, child, &mut fork.cgroup, &mut fork.cgroup_id);
+    let end = append_cgroup(KIND_FORK, size_of::<Fork>() as u32, cgroup, &mut fork.cgroup);
     finish(&begun, end, Urgency::Lazy);
 }

@@ -9,6 +9,9 @@
 //! fixed offset.
 #![no_std]
 #![no_main]
+// For the atomic addition of `rate`; built with the pinned compiler only, as is all that is for this target.
+#![feature(core_intrinsics)]
+#![allow(internal_features)]
 
 mod cgroup;
 mod exec;
@@ -19,6 +22,7 @@ mod kernel;
 mod maps;
 mod output;
 mod path;
+mod rate;
 mod task;
 
 /// The kernel's licence check: the helpers used here are reserved to GPL-compatible programs. The programs

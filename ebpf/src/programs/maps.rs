@@ -4,7 +4,7 @@ use aya_ebpf::{
     macros::map,
     maps::{Array, LruHashMap, PerCpuArray, RingBuf},
 };
-use linnet_ebpf::{Counters, FileKey, KINDS, Offsets, SCRATCH_LEN};
+use linnet_ebpf::{Counters, FileKey, KINDS, Offsets, Rate, RateLimit, SCRATCH_LEN};
 
 /// Offsets of this kernel; written by the agent before the programs are loaded.
 #[unsafe(no_mangle)]
@@ -32,7 +32,7 @@ pub static RING: RingBuf = RingBuf::with_byte_size(4096, 0);
 #[map]
 pub static BELL: RingBuf = RingBuf::with_byte_size(4096, 0);
 
-/// Attempted and lost, by kind and CPU.
+/// Attempted, lost and limited, by kind and CPU.
 #[map]
 pub static COUNTERS: PerCpuArray<Counters> = PerCpuArray::with_max_entries(KINDS, 0);
 
@@ -45,6 +45,14 @@ pub static SCRATCH: PerCpuArray<[u8; SCRATCH_LEN]> = PerCpuArray::with_max_entri
 /// One word: whether the reader sleeps (`WAKE_NEXT`) or will look by itself (`WAKE_COALESCE`).
 #[map]
 pub static WAKE: Array<u32> = Array::with_max_entries(1, 0);
+
+/// What one cgroup may send; the agent sets it, also while the programs run.
+#[map]
+pub static LIMIT: Array<RateLimit> = Array::with_max_entries(1, 0);
+
+/// What each cgroup has sent, by the id that its records carry. Those that were quiet for longest make room.
+#[map]
+pub static RATES: LruHashMap<u64, Rate> = LruHashMap::with_max_entries(2048, 0);
 
 /// Files whose hash the agent holds: an exec of any other is worth waking it at once, before a short-lived
 /// process takes its files away.

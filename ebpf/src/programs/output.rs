@@ -6,7 +6,10 @@ use aya_ebpf::{
 };
 use linnet_ebpf::{Header, RECORD_VERSION, TAIL_CAP, WAKE_COALESCE};
 
-use crate::maps::{BELL, COUNTERS, RING, SCRATCH, WAKE};
+use crate::{
+    maps::{BELL, COUNTERS, RING, SCRATCH, WAKE},
+    rate::linnet_within_rate,
+};
 
 /// Whether the reader must come at once.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -25,16 +28,21 @@ pub struct Begun {
     seq: u64,
 }
 
-/// Counts an attempt and gives the buffer. Only a program without the map's entry returns `None`, which the
-/// kernel excludes for indices below the map's size.
+/// Counts an attempt and gives the buffer, unless the cgroup has sent too much, which is counted too. (A program without the map's
+/// entry would return `None` as well, which the kernel excludes for indices below the map's size.)
 #[inline(always)]
-pub fn begin(kind: u16) -> Option<Begun> {
+pub fn begin(kind: u16, cgroup_id: u64) -> Option<Begun> {
     let counters = COUNTERS.get_ptr_mut(u32::from(kind))?;
     // SAFETY: a per-CPU map value; this program does not nest on one CPU.
     let seq = unsafe {
         (*counters).attempted += 1;
         (*counters).attempted
     };
+    if linnet_within_rate(u32::from(kind), cgroup_id) == 0 {
+        // SAFETY: as above.
+        unsafe { (*counters).limited += 1 };
+        return None;
+    }
     let buffer = SCRATCH.get_ptr_mut(u32::from(kind))?;
     Some(Begun { buffer: buffer.cast(), kind, seq })
 }

@@ -1,6 +1,6 @@
 //! The loss equation: every event that the kernel side tried to report is somewhere.
 //!
-//! `attempted = received + lost_ring`, and
+//! `attempted = received + lost_ring + rate_limited`, and
 //! `received = decode_errors + filtered + shed + dropped + delivered + waiting`. What the kernel never showed to a
 //! hook (`missed_by_kernel`) stands outside.
 
@@ -21,6 +21,8 @@ pub struct Losses {
     pub received: u64,
     /// Events for which the ring had no room.
     pub lost_ring: u64,
+    /// Events that were left out because their cgroup had made too many.
+    pub rate_limited: u64,
     /// Runs of a hook that the kernel itself skipped, where it counts them.
     pub missed_by_kernel: u64,
     /// Records that could not be understood.
@@ -38,10 +40,11 @@ pub struct Losses {
 }
 
 impl Losses {
-    /// `attempted - received - lost_ring`: 0 when nothing is in the ring and nothing vanished.
+    /// `attempted - received - lost_ring - rate_limited`: 0 when nothing is in the ring and nothing vanished.
     #[must_use]
     pub fn ring_imbalance(&self) -> i128 {
-        i128::from(self.attempted) - i128::from(self.received) - i128::from(self.lost_ring)
+        let never_there = i128::from(self.lost_ring) + i128::from(self.rate_limited);
+        i128::from(self.attempted) - i128::from(self.received) - never_there
     }
 
     /// `received` less everything that became of it: 0 when nothing vanished inside the agent.

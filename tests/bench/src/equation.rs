@@ -18,7 +18,7 @@ pub struct Account {
     pub attempted: u64,
     /// Those that the agent took out of the ring.
     pub received: u64,
-    /// Those for which the ring had no room, that the kernel skipped, or that the agent gave up, for whatever reason.
+    /// Those for which the ring had no room, of which their cgroup had made too many, that the kernel skipped, or that the agent gave up, for whatever reason.
     pub lost: u64,
     /// What does not add up, a sentence each; empty when everything does.
     pub contradictions: Vec<String>,
@@ -27,7 +27,7 @@ pub struct Account {
 /// Everything that the agent says it lost of this kind.
 fn lost(losses: &Losses) -> u64 {
     let given_up = losses.shed.values().chain(losses.dropped.values()).sum::<u64>();
-    losses.lost_ring + losses.missed_by_kernel + losses.decode_errors + given_up
+    losses.lost_ring + losses.rate_limited + losses.missed_by_kernel + losses.decode_errors + given_up
 }
 
 /// Draws up the account of a drained agent; with a verdict, what is missing there must be lost here.

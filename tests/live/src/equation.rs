@@ -1,6 +1,6 @@
 //! The loss equation, read from the health document as any other reader would: by name, nothing taken for granted.
 //!
-//! For each kind of event `attempted = received + lost_ring` and
+//! For each kind of event `attempted = received + lost_ring + rate_limited` and
 //! `received = decode_errors + filtered + shed + dropped + delivered + waiting`; of an agent that has drained and
 //! ended nothing waits any more.
 
@@ -32,12 +32,13 @@ fn of_kind(kind: &str, losses: &Value, faults: &mut Vec<String>) {
             0
         })
     };
-    let [attempted, received, lost_ring] = ["attempted", "received", "lost_ring"].map(&mut count);
+    let [attempted, received, lost_ring, rate_limited] =
+        ["attempted", "received", "lost_ring", "rate_limited"].map(&mut count);
     let [decode_errors, delivered, waiting] = ["decode_errors", "delivered", "waiting"].map(&mut count);
     let explained: u64 = ["filtered", "shed", "dropped"].map(|map| sum(losses.get(map))).iter().sum();
-    if attempted != received + lost_ring {
+    if attempted != received + lost_ring + rate_limited {
         faults.push(format!(
-            "{kind}: {attempted} attempted, {received} received, {lost_ring} lost in the ring"
+            "{kind}: {attempted} attempted, {received} received, {lost_ring} lost in the ring, {rate_limited} rate-limited"
         ));
     }
     if received != decode_errors + explained + delivered + waiting {
@@ -63,8 +64,8 @@ mod tests {
     use super::*;
 
     fn balanced() -> Value {
-        let losses = json!({"attempted": 10, "received": 8, "lost_ring": 2, "decode_errors": 0, "waiting": 0,
-            "filtered": {"a": 1}, "shed": {"b": 2}, "dropped": {"c": 1, "d": 1}, "delivered": 3});
+        let losses = json!({"attempted": 10, "received": 7, "lost_ring": 2, "rate_limited": 1, "decode_errors": 0, "waiting": 0,
+            "filtered": {"a": 1}, "shed": {"b": 2}, "dropped": {"c": 1, "d": 1}, "delivered": 2});
         json!({"losses": {"fork": losses, "exec": losses, "exit": losses}})
     }
 
@@ -80,6 +81,7 @@ mod tests {
             ("/losses/exit/delivered", json!(4)),
             ("/losses/fork/dropped/c", json!(0)),
             ("/losses/fork/lost_ring", Value::Null),
+            ("/losses/fork/rate_limited", json!(0)),
             ("/losses/exec", Value::Null),
         ] {
             let mut health = balanced();

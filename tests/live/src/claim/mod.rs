@@ -13,6 +13,7 @@ mod lineage;
 mod loss;
 mod mount;
 mod namespace;
+mod noisy;
 mod observer;
 mod odd_file;
 mod operation;
@@ -54,10 +55,11 @@ const GROUPS: [Group; 2] = [
     },
 ];
 
-const ALONE: [&[Case]; 12] = [
+const ALONE: [&[Case]; 13] = [
     seed::CASES,
     setting::CASES,
     left_out::CASES,
+    noisy::CASES,
     reload::CASES,
     refusal::CASES,
     operation::CASES,

@@ -65,6 +65,7 @@ fn metrics(stage: &Stage) -> Result<String> {
             ("linnet_records_attempted_total", "attempted"),
             ("linnet_records_received_total", "received"),
             ("linnet_records_lost_in_ring_total", "lost_ring"),
+            ("linnet_records_rate_limited_total", "rate_limited"),
             ("linnet_records_delivered_total", "delivered"),
             ("linnet_records_waiting", "waiting"),
         ] {
