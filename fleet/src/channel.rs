@@ -15,6 +15,7 @@ mod backoff;
 #[cfg(feature = "package")]
 mod bundle;
 mod client;
+mod connect;
 mod directory;
 mod download;
 mod enrolment;
@@ -32,6 +33,7 @@ mod url;
 
 pub use backoff::{Backoff, spread};
 pub use client::{Channel, Discarded, Refresh};
+pub use connect::{Unusable, proxy};
 pub use directory::DirectoryTransport;
 pub use download::VerifiedFile;
 pub use enrolment::{ENROLMENT_PATH, Enrolment, ROOT_PATH};
@@ -40,6 +42,6 @@ pub use http::HttpTransport;
 pub use offers::PluginOffer;
 pub use reply::retry_after;
 pub use schedule::PollSchedule;
-pub use settings::{ChannelSettings, ProxyChoice};
+pub use settings::ChannelSettings;
 pub use tls::{client_config as tls_client_config, config as tls_config};
 pub use transport::{Body, Get, Reply, Transport, Validators};

@@ -4,9 +4,9 @@ use std::{io::Write, time::Duration};
 
 use flate2::{Compression as Level, write::GzEncoder};
 use jiff::Timestamp;
-use linnet_fleet::channel::{ChannelError, retry_after, tls_config};
+use linnet_fleet::channel::{Unusable, proxy, retry_after, tls_config};
 use linnet_settings::sinks::{Compression, NetworkSink};
-use ureq::{Agent, Proxy, ProxyProtocol, config::Config, http::header};
+use ureq::{Agent, config::Config, http::header};
 use zeroize::Zeroizing;
 
 use crate::{
@@ -31,11 +31,11 @@ pub(crate) enum ClientError {
     #[error(transparent)]
     Secret(#[from] SecretError),
     /// Certificates.
-    #[error(transparent)]
-    Tls(#[from] ChannelError),
+    #[error("tls.{0}")]
+    Tls(Unusable),
     /// The proxy.
-    #[error("proxy: give http://[user:password@]host:port, or none")]
-    Proxy,
+    #[error(transparent)]
+    Proxy(Unusable),
 }
 
 /// A client of one backend.
@@ -50,15 +50,7 @@ pub(crate) struct Client {
 
 impl Client {
     pub fn new(sink: &NetworkSink, url: String, content_type: &'static str) -> Result<Self, ClientError> {
-        let proxy = match sink.proxy.as_deref() {
-            None => Proxy::try_from_env(),
-            Some("none") => None,
-            Some(proxy) => Some(Proxy::new(proxy).map_err(|_| ClientError::Proxy)?),
-        };
-        // The client would pass over one of another kind, and go past the proxy without a word.
-        if proxy.as_ref().is_some_and(|proxy| proxy.protocol() != ProxyProtocol::Http) {
-            return Err(ClientError::Proxy);
-        }
+        let proxy = proxy(sink.proxy.as_deref()).map_err(ClientError::Proxy)?;
         let mut config = Config::builder()
             .http_status_as_error(false)
             // A redirect would take secrets and events to where nobody sent them.
@@ -74,7 +66,8 @@ impl Client {
             .accept_encoding("identity")
             .proxy(proxy);
         if url.starts_with("https:") {
-            let tls = tls_config(sink.tls.ca_file.as_deref(), own_certificate(sink))?;
+            let tls =
+                tls_config(sink.tls.ca_file.as_deref(), own_certificate(sink)).map_err(ClientError::Tls)?;
             config = config.https_only(true).tls_config(tls);
         }
         let header = sink.auth.as_ref().map(secret::header).transpose()?;

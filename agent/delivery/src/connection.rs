@@ -18,7 +18,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use linnet_fleet::channel::{ChannelError, tls_client_config};
+use linnet_fleet::channel::{Unusable, tls_client_config};
 use linnet_settings::{sinks::NetworkSink, syslog::SyslogAddress};
 use rustls::{ClientConfig, ClientConnection, StreamOwned, pki_types::ServerName};
 
@@ -39,8 +39,8 @@ const MAX_READS: usize = 16;
 /// Why there is no connection to be had with these settings.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConnectionError {
-    #[error(transparent)]
-    Tls(#[from] ChannelError),
+    #[error("tls.{0}")]
+    Tls(Unusable),
     #[error("url: give syslog+tls://host[:port], syslog+tcp://host[:port] or unix:/path")]
     Address,
     #[error("url: {0:?} is no name that a certificate could be for")]
@@ -72,7 +72,8 @@ impl Connection {
     pub fn new(sink: &NetworkSink) -> Result<Self, ConnectionError> {
         let way = match SyslogAddress::parse(&sink.url).ok_or(ConnectionError::Address)? {
             SyslogAddress::Tls { host, port } => {
-                let config = tls_client_config(sink.tls.ca_file.as_deref(), own_certificate(sink))?;
+                let config = tls_client_config(sink.tls.ca_file.as_deref(), own_certificate(sink))
+                    .map_err(ConnectionError::Tls)?;
                 let name =
                     ServerName::try_from(host.clone()).map_err(|_| ConnectionError::Name(host.clone()))?;
                 Way::Tls { host, port, name, config }

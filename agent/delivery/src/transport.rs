@@ -47,3 +47,29 @@ impl Transport {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use linnet_settings::sinks::SinkTls;
+
+    use super::*;
+
+    #[test]
+    fn a_certificate_that_is_not_there_is_told_by_its_key_and_its_file() {
+        for (kind, url) in
+            [(SinkKind::Http, "https://siem:8080/"), (SinkKind::Syslog, "syslog+tls://siem:6514")]
+        {
+            let tls = SinkTls { ca_file: Some("/nowhere/ca.pem".into()), ..SinkTls::default() };
+            let sink = NetworkSink { kind, url: url.to_owned(), tls, ..NetworkSink::default() };
+            let error = Transport::new(&sink, &Backend::new(&sink)).err().unwrap();
+            assert!(error.starts_with(r#"tls.ca_file: read "/nowhere/ca.pem": No such file"#), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_proxy_that_would_be_passed_over_is_refused() {
+        let sink = NetworkSink { proxy: Some("socks5://p:1".to_owned()), ..NetworkSink::default() };
+        let error = Transport::new(&sink, &Backend::new(&sink)).err().unwrap();
+        assert!(error.starts_with("proxy: give http://"), "{error}");
+    }
+}

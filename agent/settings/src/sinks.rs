@@ -259,7 +259,10 @@ fn check_http(sink: &NetworkSink) -> Result<(), (&'static str, String)> {
     let (scheme, rest) = sink.url.split_once("://").unwrap_or_default();
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     if !matches!(scheme, "http" | "https") || authority.is_empty() {
-        return Err((".url", "give https://host[:port]/path".to_owned()));
+        return Err((
+            ".url",
+            "give https://host[:port]/path, or http://… where nothing secret crosses the network".to_owned(),
+        ));
     }
     if authority.contains('@') {
         return Err((".url", "holds a user or password: use auth, with a file".to_owned()));

@@ -9,12 +9,13 @@ use ureq::config::Config;
 use ureq::http::{StatusCode, Uri, header};
 use ureq::unversioned::resolver::DefaultResolver;
 use ureq::unversioned::transport::{ConnectProxyConnector, Connector, RustlsConnector, TcpConnector};
-use ureq::{Agent, Proxy, ProxyProtocol};
+use ureq::{Agent, Proxy};
 
+use super::connect;
 use super::error::ChannelError;
 use super::paced::{Pace, PacedConnector};
 use super::reply;
-use super::settings::{ChannelSettings, ProxyChoice, SMALL_BYTES};
+use super::settings::{ChannelSettings, SMALL_BYTES};
 use super::tls;
 use super::transport::{Body, Get, Reply, Transport, Validators};
 use super::url::without_credentials;
@@ -22,7 +23,6 @@ use super::url::without_credentials;
 const MAX_REDIRECTS: usize = 3;
 const MAX_HEADER_BYTES: usize = 32 << 10;
 const BUFFER_BYTES: usize = 128 << 10;
-const PROXY_FORM: &str = "give http://[user:password@]host:port, or none";
 const MAX_IDLE: Duration = Duration::from_secs(15);
 
 /// Fetches from a web server.
@@ -53,7 +53,7 @@ impl HttpTransport {
     /// A client for the url of the settings. The environment's proxy is read here, once.
     ///
     /// # Errors
-    /// [`ChannelError::Settings`], and [`ChannelError::Disk`] for the certificates.
+    /// [`ChannelError::Settings`].
     pub fn new(settings: &ChannelSettings) -> Result<Self, ChannelError> {
         let refused = |key, message: &str| ChannelError::Settings { key, message: message.to_owned() };
         let base = settings.url.trim_end_matches('/').to_owned();
@@ -65,17 +65,7 @@ impl HttpTransport {
         if uri.query().is_some() || base.contains('#') {
             return Err(refused("url", "names a directory: it has no query and no fragment"));
         }
-        let proxy = match settings.proxy_choice() {
-            ProxyChoice::Environment => Proxy::try_from_env(),
-            ProxyChoice::Direct => None,
-            ProxyChoice::Explicit(proxy) => {
-                Some(Proxy::new(&proxy).map_err(|_| refused("proxy", PROXY_FORM))?)
-            }
-        };
-        // The client would pass over one of another kind, and go past the proxy without a word.
-        if proxy.as_ref().is_some_and(|proxy| proxy.protocol() != ProxyProtocol::Http) {
-            return Err(refused("proxy", PROXY_FORM));
-        }
+        let proxy = connect::proxy(settings.proxy.as_deref())?;
         let tls = match scheme {
             "https" => Some(tls::config(settings.ca_file.as_deref(), None)?),
             _ => None,

@@ -77,17 +77,6 @@ impl fmt::Debug for ChannelSettings {
 /// Files up to this length are small: metadata and the like.
 pub(super) const SMALL_BYTES: u64 = 8 << 20;
 
-/// Which proxy a transport uses.
-#[derive(Clone, PartialEq, Eq)]
-pub enum ProxyChoice {
-    /// What the environment says.
-    Environment,
-    /// None.
-    Direct,
-    /// This one.
-    Explicit(String),
-}
-
 impl ChannelSettings {
     /// The defaults for a url.
     #[must_use]
@@ -107,7 +96,7 @@ impl ChannelSettings {
     /// The transport that the url asks for.
     ///
     /// # Errors
-    /// [`ChannelError::Settings`]; [`ChannelError::Disk`] for a certificate file that can't be read.
+    /// [`ChannelError::Settings`].
     pub fn transport(&self) -> Result<Box<dyn Transport>, ChannelError> {
         for (key, value) in [
             ("connect_timeout_ms", self.connect_timeout_ms),
@@ -129,16 +118,6 @@ impl ChannelSettings {
     #[must_use]
     pub fn shown_url(&self) -> String {
         without_credentials(&self.url)
-    }
-
-    /// Which proxy the settings ask for.
-    #[must_use]
-    pub fn proxy_choice(&self) -> ProxyChoice {
-        match self.proxy.as_deref() {
-            None => ProxyChoice::Environment,
-            Some("none") => ProxyChoice::Direct,
-            Some(proxy) => ProxyChoice::Explicit(proxy.to_owned()),
-        }
     }
 
     pub(super) fn connect_timeout(&self) -> Duration {

@@ -8,7 +8,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig, TlsProvider, parse_pem};
 
-use super::error::{ChannelError, disk_error};
+use super::connect::Unusable;
 use crate::capped;
 
 /// Where distributions keep their bundle: Debian, Alpine and Arch; Fedora; older ones of Red Hat; SUSE.
@@ -25,8 +25,8 @@ const MAX_BUNDLE_BYTES: usize = 4 << 20;
 /// of this host's certificate and key, in PEM, if it shows one.
 ///
 /// # Errors
-/// [`ChannelError`], when a file can't be read or holds something else.
-pub fn config(ca_file: Option<&Path>, own: Option<(&Path, &Path)>) -> Result<TlsConfig, ChannelError> {
+/// When a file can't be read or holds something else.
+pub fn config(ca_file: Option<&Path>, own: Option<(&Path, &Path)>) -> Result<TlsConfig, Unusable> {
     let certificates = authorities(ca_file)?;
     let client = own.map(|(certificate, key)| client(certificate, key)).transpose()?;
     Ok(TlsConfig::builder()
@@ -44,9 +44,8 @@ pub fn config(ca_file: Option<&Path>, own: Option<(&Path, &Path)>) -> Result<Tls
 pub fn client_config(
     ca_file: Option<&Path>,
     own: Option<(&Path, &Path)>,
-) -> Result<Arc<ClientConfig>, ChannelError> {
-    let unusable =
-        |key, error: rustls::Error| ChannelError::Settings { key, message: format!("of no use: {error}") };
+) -> Result<Arc<ClientConfig>, Unusable> {
+    let unusable = |key, error: rustls::Error| Unusable::new(key, format!("of no use: {error}"));
     let mut roots = RootCertStore::empty();
     // Some bundles hold a certificate that cannot be parsed; the rest is not to suffer for it.
     roots.add_parsable_certificates(
@@ -73,7 +72,7 @@ fn provider() -> Arc<CryptoProvider> {
 }
 
 /// The system's, and those of `ca_file`.
-fn authorities(ca_file: Option<&Path>) -> Result<Vec<Certificate<'static>>, ChannelError> {
+fn authorities(ca_file: Option<&Path>) -> Result<Vec<Certificate<'static>>, Unusable> {
     let mut certificates = Vec::new();
     for bundle in BUNDLES {
         if let Ok(Some(pem)) = capped::read(Path::new(bundle), MAX_BUNDLE_BYTES) {
@@ -82,34 +81,33 @@ fn authorities(ca_file: Option<&Path>) -> Result<Vec<Certificate<'static>>, Chan
         }
     }
     if let Some(path) = ca_file {
-        let refused =
-            |message: &str| ChannelError::Settings { key: "ca_file", message: format!("{path:?} {message}") };
-        let pem = capped::read(path, MAX_BUNDLE_BYTES).map_err(disk_error("read", path))?;
-        let own = certificates_of(&pem.ok_or_else(|| refused("is longer than 4 MiB"))?);
+        let own = certificates_of(&read("ca_file", path)?);
         if own.is_empty() {
-            return Err(refused("holds no certificate: give a file in PEM"));
+            return Err(holds_no("ca_file", path, "certificate"));
         }
         certificates.extend(own);
     }
     Ok(certificates)
 }
 
-fn client(certificate_file: &Path, key_file: &Path) -> Result<ClientCert, ChannelError> {
-    let read = |path: &Path| {
-        let pem = capped::read(path, MAX_BUNDLE_BYTES).map_err(disk_error("read", path))?;
-        Ok::<_, ChannelError>(pem.unwrap_or_default())
-    };
-    let refused = |key, path: &Path, what: &str| ChannelError::Settings {
-        key,
-        message: format!("{path:?} holds no {what}: give a file in PEM"),
-    };
-    let chain = certificates_of(&read(certificate_file)?);
+fn client(certificate_file: &Path, key_file: &Path) -> Result<ClientCert, Unusable> {
+    let chain = certificates_of(&read("certificate_file", certificate_file)?);
     if chain.is_empty() {
-        return Err(refused("certificate_file", certificate_file, "certificate"));
+        return Err(holds_no("certificate_file", certificate_file, "certificate"));
     }
-    let key =
-        PrivateKey::from_pem(&read(key_file)?).map_err(|_| refused("key_file", key_file, "private key"))?;
+    let key = PrivateKey::from_pem(&read("key_file", key_file)?)
+        .map_err(|_| holds_no("key_file", key_file, "private key"))?;
     Ok(ClientCert::new_with_certs(&chain, key))
+}
+
+fn read(key: &'static str, path: &Path) -> Result<Vec<u8>, Unusable> {
+    capped::read(path, MAX_BUNDLE_BYTES)
+        .map_err(|error| Unusable::new(key, format!("read {path:?}: {error}")))?
+        .ok_or_else(|| Unusable::new(key, format!("{path:?} is longer than 4 MiB")))
+}
+
+fn holds_no(key: &'static str, path: &Path, what: &str) -> Unusable {
+    Unusable::new(key, format!("{path:?} holds no {what}: give a file in PEM"))
 }
 
 fn certificates_of(pem: &[u8]) -> Vec<Certificate<'static>> {
