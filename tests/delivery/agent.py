@@ -105,6 +105,14 @@ def in_spool(agent, tokens):
         time.sleep(0.02)
 
 
+def settled(agent):
+    """A health document from before may know nothing yet of what is in the spool by now."""
+    began = time.time()
+    path = agent.directory / "run" / "health.json"
+    agent.until("there is a new health document", lambda _: path.stat().st_mtime > began)
+    return agent.until("all is settled", is_drained)
+
+
 def check_account(backend, health, lost_allowed=False):
     """The claim, kind by kind, against what the backend has. Gives what was dropped."""
     have = backend.kinds

@@ -12,9 +12,10 @@ import subprocess
 import sys
 import time
 
+import clickhouse
 import otlp
 import syslog_cases
-from agent import Agent, account, cause, check_account, in_spool, is_drained
+from agent import Agent, account, cause, check_account, in_spool, settled
 from backend import Backend
 
 
@@ -36,7 +37,7 @@ def failing():
     tokens += cause(300)
     time.sleep(5)
     backend.mode = "well"
-    health = agent.until("all is delivered", is_drained)
+    settled(agent)
     health = agent.stop()
     assert not backend.missing(tokens), backend.missing(tokens)[:3]
     check_account(backend, health)
@@ -53,7 +54,7 @@ def refused():
     subprocess.run(["/bin/true", "picky-marker"], check=True)
     tokens += cause(20)
     in_spool(agent, tokens)
-    agent.until("all is settled", is_drained)
+    settled(agent)
     health = agent.stop()
     assert not backend.missing(tokens)
     check_account(backend, health)
@@ -80,7 +81,7 @@ def overflow():
     backend.mode = "well"
     tokens += cause(10)
     in_spool(agent, tokens)
-    agent.until("all is settled", is_drained)
+    settled(agent)
     health = agent.stop()
     dropped = check_account(backend, health, lost_allowed=True)
     gone = backend.missing(tokens)
@@ -90,7 +91,7 @@ def overflow():
 
 def main():
     failed = 0
-    cases = [failing, refused, overflow, *otlp.CASES, *syslog_cases.CASES]
+    cases = [failing, refused, overflow, *otlp.CASES, *syslog_cases.CASES, *clickhouse.CASES]
     if len(sys.argv) > 2:
         cases = [case for case in cases if sys.argv[2] in case.__name__]
         assert cases, f"no case has {sys.argv[2]} in its name"

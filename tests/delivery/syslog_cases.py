@@ -14,7 +14,7 @@ import subprocess
 import threading
 import time
 
-from agent import PATIENCE, WORK, Agent, account, cause, check_account, in_spool, is_drained
+from agent import PATIENCE, WORK, Agent, account, cause, check_account, in_spool, settled
 from tally import Tally
 
 MESSAGE = re.compile(
@@ -117,14 +117,6 @@ def certificates(directory):
         openssl("req", *new, "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={common}")
         openssl("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2",
                 "-extfile", f"{name}.ext", "-out", f"{name}.pem")
-
-
-def settled(agent):
-    """A health document from before may know nothing yet of what is in the spool by now."""
-    began = time.time()
-    path = agent.directory / "run" / "health.json"
-    agent.until("there is a new health document", lambda _: path.stat().st_mtime > began)
-    return agent.until("all is settled", is_drained)
 
 
 def arrived(rsyslog, tokens):
