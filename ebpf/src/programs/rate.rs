@@ -31,7 +31,7 @@ pub extern "C" fn linnet_within_rate(kind: u32, cgroup_id: u64) -> u32 {
     let Some(rate) = RATES.get_ptr_mut(&cgroup_id) else {
         let rate =
             Rate { due_ns: now.wrapping_add(interval_ns), first_ns: 0, last_ns: 0, limited: [0; RATE_KINDS] };
-        // Refused when another CPU was faster, or the map has no room: then this record goes uncounted, and is sent.
+        // An entry of another CPU, made in the same moment, is replaced; a map without room refuses: this record is sent in any case.
         let _ = RATES.insert(&cgroup_id, &rate, 0);
         return 1;
     };
@@ -50,7 +50,7 @@ pub extern "C" fn linnet_within_rate(kind: u32, cgroup_id: u64) -> u32 {
         add(&mut rate.due_ns, interval_ns);
         return 1;
     }
-    if now.wrapping_sub(rate.last_ns) > RATE_QUIET_NS {
+    if rate.last_ns == 0 || now.wrapping_sub(rate.last_ns) > RATE_QUIET_NS {
         rate.first_ns = now;
     }
     rate.last_ns = now;
