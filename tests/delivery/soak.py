@@ -33,6 +33,11 @@ FAILURES = ["error", "slow", "midway", "busy", "silent", "small", "forbidden"]
 NOISE_KIB = 1024
 
 
+# So many that the agent's memory of files (8,192 hashes, 2 MiB of contents) is full before the first quarter of an hour is over.
+NEW_SCRIPTS = 80
+NEW_PROGRAMS = 40
+
+
 class Load:
     """What a busy host does in ten seconds."""
 
@@ -51,12 +56,12 @@ class Load:
             stdout=subprocess.DEVNULL,
         )
         self.execs += BURST
-        for number in range(20):
+        for number in range(NEW_SCRIPTS):
             script = self.directory / f"job-{number}"
             script.write_text(f"#!/bin/sh\n# {self.turn} {random.random()}\n:\n")
             script.chmod(0o755)
             subprocess.run([script], check=True)
-        for number in range(5):
+        for number in range(NEW_PROGRAMS):
             # Another content each time, so its hash is not known.
             program = self.directory / f"program-{number}"
             program.unlink(missing_ok=True)
