@@ -50,7 +50,9 @@ pub extern "C" fn linnet_within_rate(kind: u32, cgroup_id: u64) -> u32 {
         add(&mut rate.due_ns, interval_ns);
         return 1;
     }
-    if rate.last_ns == 0 || now.wrapping_sub(rate.last_ns) > RATE_QUIET_NS {
+    // Another CPU may have come later and been faster: then that moment lies ahead of this one.
+    let since_last = now.wrapping_sub(rate.last_ns) as i64;
+    if rate.last_ns == 0 || since_last > RATE_QUIET_NS as i64 {
         rate.first_ns = now;
     }
     rate.last_ns = now;
