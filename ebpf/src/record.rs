@@ -48,6 +48,8 @@ pub const WAKE_NEXT: u32 = 1;
 
 /// [`KINDS`], rounded up to a power of two.
 pub const RATE_KINDS: usize = (KINDS as usize).next_power_of_two();
+/// Cgroups whose rates are kept.
+pub const RATE_GROUPS: u32 = 2048;
 /// A cgroup of which nothing was left out for so long is no longer limited: what comes later is another time.
 pub const RATE_QUIET_NS: u64 = 10_000_000_000;
 

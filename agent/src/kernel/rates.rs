@@ -1,7 +1,9 @@
 //! The bound on what one cgroup may send, as the agent sets it, and what the kernel side says of those that came up against it.
 
+use std::collections::BTreeMap;
+
 use aya::maps::{Array, HashMap, MapData, MapError};
-use linnet_ebpf::{KINDS, RATE_KINDS, Rate, RateLimit};
+use linnet_ebpf::{KINDS, RATE_GROUPS, RATE_KINDS, Rate, RateLimit};
 use zerocopy::{FromBytes, IntoBytes};
 
 /// How far ahead of its rate a cgroup may run, in nanoseconds: two seconds' worth, which starts of services and builds need.
@@ -13,8 +15,6 @@ type RawRate = [u64; size_of::<Rate>() / size_of::<u64>()];
 /// What was left out of one cgroup.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LimitedGroup {
-    /// The id that its records carry.
-    pub cgroup_id: u64,
     /// When something was first left out this time, since boot.
     pub first_ns: u64,
     /// When something was last left out.
@@ -45,12 +45,15 @@ impl Rates {
         self.limit.set(0, raw, 0)
     }
 
-    /// The cgroups of which anything was left out. Those that were quiet for longest may be forgotten.
-    pub fn limited(&self) -> Vec<LimitedGroup> {
-        let groups = self.rates.iter().filter_map(|entry| {
-            // An entry that went away under way is one that was quiet for longest.
+    /// The cgroups of which anything was left out, each once. Those that were quiet for longest may be forgotten.
+    ///
+    /// Where an entry goes away under way, the kernel begins with the first one again: so what comes twice counts once, and a map
+    /// that changes faster than it is read is given up with what was read.
+    pub fn limited(&self) -> BTreeMap<u64, LimitedGroup> {
+        let entries = self.rates.iter().take(2 * RATE_GROUPS as usize);
+        let groups = entries.filter_map(|entry| {
             let (cgroup_id, raw) = entry.ok()?;
-            group(cgroup_id, Rate::read_from_bytes(raw.as_bytes()).ok()?)
+            Some((cgroup_id, group(Rate::read_from_bytes(raw.as_bytes()).ok()?)?))
         });
         groups.collect()
     }
@@ -61,14 +64,14 @@ fn limit(records_per_s: u32) -> RateLimit {
     RateLimit { interval_ns, burst_ns: BURST_NS }
 }
 
-fn group(cgroup_id: u64, rate: Rate) -> Option<LimitedGroup> {
+fn group(rate: Rate) -> Option<LimitedGroup> {
     const { assert!(KINDS as usize <= RATE_KINDS) };
     let mut limited = [0; KINDS as usize];
     for (count, raw) in limited.iter_mut().zip(rate.limited) {
         *count = raw;
     }
     let any = limited.iter().any(|count| *count > 0);
-    any.then_some(LimitedGroup { cgroup_id, first_ns: rate.first_ns, last_ns: rate.last_ns, limited })
+    any.then_some(LimitedGroup { first_ns: rate.first_ns, last_ns: rate.last_ns, limited })
 }
 
 #[cfg(test)]
@@ -86,8 +89,8 @@ mod tests {
     #[test]
     fn a_group_of_which_nothing_was_left_out_is_not_told() {
         let mut rate = Rate { due_ns: 1, first_ns: 0, last_ns: 0, limited: [0; RATE_KINDS] };
-        assert_eq!(group(7, rate), None);
+        assert_eq!(group(rate), None);
         rate.limited = [1, 2, 3, 99];
-        assert_eq!(group(7, rate).unwrap().limited, [1, 2, 3]);
+        assert_eq!(group(rate).unwrap().limited, [1, 2, 3]);
     }
 }

@@ -59,17 +59,23 @@ pub struct Noisy {
 
 impl Noisy {
     /// Looks, if there is anything new to see: `total` is what was left out of all cgroups.
-    fn step(&mut self, total: u64, now_ns: u64, read: impl FnOnce() -> Vec<LimitedGroup>) -> Vec<Change> {
+    fn step(
+        &mut self,
+        total: u64,
+        now_ns: u64,
+        read: impl FnOnce() -> BTreeMap<u64, LimitedGroup>,
+    ) -> Vec<Change> {
         if total == self.total && !self.groups.values().any(|known| known.is_limited) {
             return Vec::new();
         }
         self.total = total;
         let mut changes = Vec::new();
         let mut before = std::mem::take(&mut self.groups);
-        for group in read() {
-            let known = before.remove(&group.cgroup_id).unwrap_or_default();
+        for (cgroup_id, group) in read() {
+            let mut known = before.remove(&cgroup_id).unwrap_or_default();
+            known.episode.cgroup_id = cgroup_id;
             let known = self.follow(known, group, now_ns, &mut changes);
-            self.groups.insert(group.cgroup_id, known);
+            self.groups.insert(cgroup_id, known);
         }
         // The kernel side has forgotten these, so they are quiet.
         changes.extend(
@@ -94,7 +100,8 @@ impl Noisy {
             known.before = so_far;
         }
         let counts = difference(group.limited, known.before);
-        let LimitedGroup { cgroup_id, first_ns, last_ns, .. } = group;
+        let cgroup_id = known.episode.cgroup_id;
+        let LimitedGroup { first_ns, last_ns, .. } = group;
         if first_ns != known.episode.first_ns {
             if known.is_limited {
                 changes.push(Change::Ends(known.episode));
@@ -218,13 +225,13 @@ mod tests {
 
     const S: u64 = 1_000_000_000;
 
-    fn group(cgroup_id: u64, first_s: u64, last_s: u64, limited: Counts) -> LimitedGroup {
-        LimitedGroup { cgroup_id, first_ns: first_s * S, last_ns: last_s * S, limited }
+    fn group(cgroup_id: u64, first_s: u64, last_s: u64, limited: Counts) -> (u64, LimitedGroup) {
+        (cgroup_id, LimitedGroup { first_ns: first_s * S, last_ns: last_s * S, limited })
     }
 
-    fn step(noisy: &mut Noisy, now_s: u64, groups: &[LimitedGroup]) -> Vec<(bool, u64, Counts)> {
-        let total = groups.iter().flat_map(|group| group.limited).sum();
-        let changes = noisy.step(total, now_s * S, || groups.to_vec());
+    fn step(noisy: &mut Noisy, now_s: u64, groups: &[(u64, LimitedGroup)]) -> Vec<(bool, u64, Counts)> {
+        let total = groups.iter().flat_map(|(_, group)| group.limited).sum();
+        let changes = noisy.step(total, now_s * S, || groups.iter().copied().collect());
         changes
             .into_iter()
             .map(|change| match change {

@@ -4,7 +4,7 @@ use aya_ebpf::{
     macros::map,
     maps::{Array, LruHashMap, PerCpuArray, RingBuf},
 };
-use linnet_ebpf::{Counters, FileKey, KINDS, Offsets, Rate, RateLimit, SCRATCH_LEN};
+use linnet_ebpf::{Counters, FileKey, KINDS, Offsets, RATE_GROUPS, Rate, RateLimit, SCRATCH_LEN};
 
 /// Offsets of this kernel; written by the agent before the programs are loaded.
 #[unsafe(no_mangle)]
@@ -52,7 +52,7 @@ pub static LIMIT: Array<RateLimit> = Array::with_max_entries(1, 0);
 
 /// What each cgroup has sent, by the id that its records carry. Those that were quiet for longest make room.
 #[map]
-pub static RATES: LruHashMap<u64, Rate> = LruHashMap::with_max_entries(2048, 0);
+pub static RATES: LruHashMap<u64, Rate> = LruHashMap::with_max_entries(RATE_GROUPS, 0);
 
 /// Files whose hash the agent holds: an exec of any other is worth waking it at once, before a short-lived
 /// process takes its files away.
