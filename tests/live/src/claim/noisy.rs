@@ -116,8 +116,13 @@ fn account(loud: &Container, run: &Recording) -> Result<String> {
     }
     let left_out = |kind: &str| end.number(&format!("unmapped.rate_limit.group.counts.{kind}"));
     let missing = u64::from(4 * EXECS) - loud.execs(run).len() as u64;
-    if missing == 0 || left_out("exec")? != missing {
-        return wrong(format!("{missing} execs are missing, {} were left out", left_out("exec")?));
+    // A kernel that lets programs be preempted (7.x) skips some runs, and counts them, whosever they were.
+    let skipped = run.count("exec", "missed_by_kernel");
+    if missing == 0 || !(missing.saturating_sub(skipped)..=missing).contains(&left_out("exec")?) {
+        return wrong(format!(
+            "{missing} execs are missing, {} were left out, {skipped} skipped by the kernel itself",
+            left_out("exec")?
+        ));
     }
     // Forks go first: half of what may be used ahead is not theirs.
     if left_out("fork")? < missing {
