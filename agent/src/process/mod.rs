@@ -2,6 +2,7 @@
 
 pub mod cgroups;
 pub mod key;
+mod room;
 pub mod seed;
 pub mod table;
 mod told;

@@ -13,7 +13,7 @@ use std::{
     rc::Rc,
 };
 
-use super::{Key, LeftOut, Told, cgroups::Cgroup};
+use super::{Key, LeftOut, Told, cgroups::Cgroup, room::Room};
 
 /// Ancestors in an event.
 pub const MAX_ANCESTORS: usize = 8;
@@ -161,6 +161,7 @@ pub struct Table {
     evicted: u64,
     swept: u64,
     nobody: Rc<[Ancestor]>,
+    room: Room,
 }
 
 impl Table {
@@ -175,6 +176,7 @@ impl Table {
             evicted: 0,
             swept: 0,
             nobody: Rc::from([]),
+            room: Room::default(),
         }
     }
 
@@ -312,6 +314,16 @@ impl Table {
         }
     }
 
+    /// Gives back the room of a storm that has not come again for some minutes.
+    pub fn give_back(&mut self) {
+        if let Some(room) = self.room.look(self.processes.len(), self.processes.capacity()) {
+            self.processes.shrink_to(room);
+            self.order.retain(|key| self.processes.contains_key(key));
+            self.order.shrink_to(room);
+            self.ended.shrink_to(room);
+        }
+    }
+
     fn ancestors_below(&mut self, parent: Key) -> Rc<[Ancestor]> {
         let Some(process) = self.processes.get_mut(&parent) else { return Rc::clone(&self.nobody) };
         if process.for_children.is_some() {
@@ -331,6 +343,7 @@ impl Table {
             None => self.order.push_back(key),
         }
         self.shrink(key);
+        self.room.note(self.processes.len());
     }
 
     /// Makes room, never by dropping `newest`.

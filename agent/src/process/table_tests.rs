@@ -162,3 +162,25 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_room_of_a_storm_is_given_back_in_time_and_who_lives_stays() {
+    let mut table = Table::new(64 << 20);
+    table.seed(key(1), key(0), image("init"), host());
+    for pid in 2..20_000 {
+        forked(&mut table, pid, 1);
+        table.exit(key(pid), 1);
+    }
+    table.drop_ended_before(u64::MAX);
+    let full = table.processes.capacity();
+    table.give_back();
+    assert_eq!(table.processes.capacity(), full, "the next storm may come");
+    for _ in 0..100 {
+        table.give_back();
+    }
+    assert!(table.processes.capacity() < full / 4, "{} of {full}", table.processes.capacity());
+    assert!(table.ended.capacity() < full / 4 && table.order.capacity() < full / 4);
+    assert!(table.get(key(1)).is_some());
+    forked(&mut table, 30_000, 1);
+    assert!(table.get(key(30_000)).is_some());
+}

@@ -331,6 +331,7 @@ impl Sensor {
         }
         self.parts.pipeline.table().sweep(SWEEP, seed::is_alive);
         self.parts.pipeline.table().drop_ended_before(clock::boot_ns().saturating_sub(2_000_000_000));
+        self.parts.pipeline.table().give_back();
         self.tend_fleet(now);
         self.parts.plugins.tend();
         let losses = self.losses();
