@@ -42,10 +42,10 @@ MISTAKES = [
     ),
     Mistake(
         "request", "agent/src/metrics/request.rs",
-        "a head that is just as long as the buffer is waited for, without room for more",
+        "the bound on a head is one on its first line",
         "a head that is too long is waited for",
         "return if head.len() >= MAX_HEAD_BYTES {",
-        "return if head.len() > MAX_HEAD_BYTES {",
+        "return if head.split(|byte| *byte == b'\\n').next().is_some_and(|line| line.len() >= MAX_HEAD_BYTES) {",
     ),
     Mistake(
         "terminal", "agent/src/terminal.rs",
