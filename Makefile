@@ -12,7 +12,7 @@ packages := linnet-agent linnet-updater linnet-publisher linnet-live linnet-benc
 version = $(shell sed -nE 's/^version = "(.*)"/\1/p' Cargo.toml | head -n 1)
 out := target/$(target)/release
 
-.PHONY: run build next package packages demo-update demo-fleet chaos test test-unit test-live test-channel test-tuftool test-page test-fleet test-delivery test-fuzz fuzz test-update test-states test-docker test-install test-kernels test-systemd test-reboots test-power test-machines kill-points lint bench bench-channel bench-poll bench-delivery soak setup-build setup-test clean help
+.PHONY: run build next package packages demo-update demo-fleet chaos test test-unit test-live test-channel test-tuftool test-page test-fleet test-delivery test-fuzz fuzz fuzz-planted test-update test-states test-docker test-install test-kernels test-systemd test-reboots test-power test-machines kill-points lint bench bench-channel bench-poll bench-delivery soak setup-build setup-test clean help
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -90,6 +90,9 @@ test-fuzz: setup-build ## every decoder of bytes from outside, for some seconds 
 
 fuzz: setup-build ## the same for long, two at a time, keeping what finds new code: make fuzz SECONDS=1800 [TARGETS="spool rpm"]
 	tests/fuzz/run --keep $(or $(SECONDS),1800) $(TARGETS)
+
+fuzz-planted: setup-build ## a mistake in each decoder, in a copy of the tree: does its target find it?
+	tests/fuzz/planted $(or $(SECONDS),120) $(TARGETS)
 
 # The updater under test has kill points; the one in dist/bin has none, and the next `build` makes it anew without them.
 kill-points: build

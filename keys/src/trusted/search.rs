@@ -37,6 +37,9 @@ impl Trusted {
     /// # Errors
     /// [`TrustError::Unlisted`] when the trusted snapshot does not list a role that is to be asked.
     pub fn find(&self, path: &str) -> Result<Search, TrustError> {
+        if leads_out(path) {
+            return Ok(Search::Absent);
+        }
         let mut visited = BTreeSet::new();
         let mut to_visit = vec![(RoleName::Targets.as_str(), RoleName::Root.as_str())];
         while let Some((role, parent)) = to_visit.pop() {
@@ -96,4 +99,9 @@ impl Trusted {
     fn targets_by(&self, role: &str, parent: &str) -> Option<&Targets> {
         self.targets.get(role).filter(|(by, _)| by == parent).map(|(_, targets)| &targets.0)
     }
+}
+
+/// Whether the URL of a target would not be below the channel's, whoever signed for it. Names of dots can't be encoded away.
+fn leads_out(path: &str) -> bool {
+    path.starts_with('/') || path.split('/').any(|name| matches!(name, "." | ".."))
 }

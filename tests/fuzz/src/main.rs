@@ -7,10 +7,12 @@
 #![no_main]
 #![allow(dead_code, unused_imports, reason = "of the files below, not all is used here")]
 
+mod allocation;
 mod channel;
 mod place;
 mod repair;
 mod seed;
+mod stack;
 mod target;
 
 // Of the agent, of its sinks over the network, of its host of plugins, and of its store of them.
@@ -74,6 +76,7 @@ static TARGET: OnceLock<fn(&[u8])> = OnceLock::new();
 
 fuzz_target!(
     init: {
+        stack::overflow_is_told();
         let name = std::env::var("LINNET_FUZZ_TARGET").unwrap_or_default();
         let Some((_, target)) = target::ALL.iter().find(|(known, _)| *known == name) else {
             for (name, _) in target::ALL {

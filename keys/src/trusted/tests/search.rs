@@ -180,3 +180,12 @@ fn odd_names_stay_names_in_a_url() {
     };
     assert_eq!(target.url_path(), "di%20r/../a%3Fb%23c.tar.gz");
 }
+
+#[test]
+fn a_path_that_leads_out_of_the_channel_is_nobodys() {
+    let mut channel = channel(&[]);
+    for path in ["../x", "a/../../x", "a/..", "./x", "/x"] {
+        channel.targets.get_mut("targets").unwrap().targets.insert(path.to_owned(), file(b""));
+        assert_eq!(search(&mut channel, path), (Vec::new(), None), "{path}");
+    }
+}

@@ -66,6 +66,9 @@ impl Pages {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
             Err(error) => return Err(error.into()),
         };
+        // A commit may say any number. A page lies in one of both files.
+        let waiting = log.as_ref().map_or(0, |log| log.frames.len());
+        count = count.min(paged.count.saturating_add(u32::try_from(waiting).unwrap_or(u32::MAX)));
         paged.allow(count.max(paged.count));
         Ok(Self { paged, usable, log, count })
     }
@@ -335,6 +338,69 @@ impl Blobs {
                 Ok(true)
             }
             _ => Err(MALFORMED),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, time::Instant};
+
+    use super::*;
+
+    const PAGE: usize = 512;
+    const LEVELS: usize = 6;
+
+    /// A table whose pages have nothing but the next one, 200 times over, down to an empty leaf.
+    fn one_branch() -> Vec<u8> {
+        let mut file = vec![0; PAGE * (LEVELS + 2)];
+        file[..16].copy_from_slice(MAGIC);
+        file[16..18].copy_from_slice(&512_u16.to_be_bytes());
+        let row = b"\x1c\x01\x06\x17\x1d\x1d\x01\x0dtablePackagesPackages\x02";
+        let at = PAGE - row.len();
+        file[at..PAGE].copy_from_slice(row);
+        (file[100], file[104]) = (LEAF, 1);
+        file[108..110].copy_from_slice(&u16::try_from(at).unwrap().to_be_bytes());
+        for (page, next) in file[PAGE..].chunks_exact_mut(PAGE).zip(3_u32..).take(LEVELS) {
+            (page[0], page[4]) = (INTERIOR, 200);
+            page[8..12].copy_from_slice(&next.to_be_bytes());
+            page[508..].copy_from_slice(&next.to_be_bytes());
+            page[12..412].copy_from_slice(&508_u16.to_be_bytes().repeat(200));
+        }
+        file[PAGE * (LEVELS + 1)] = LEAF;
+        file
+    }
+
+    /// A log with a commit of the first page as it is, and of so many pages.
+    fn commit_of(first: &[u8], pages: u32) -> Vec<u8> {
+        let put = |log: &mut Vec<u8>, sum: (u32, u32)| {
+            log.extend([sum.0.to_be_bytes(), sum.1.to_be_bytes()].concat());
+        };
+        let mut log = [0x377f_0682_u32, 3_007_000, 512, 0, 1, 2].map(u32::to_be_bytes).concat();
+        let sum = checksum((0, 0), &log, false);
+        put(&mut log, sum);
+        let head = [1_u32, pages].map(u32::to_be_bytes).concat();
+        let sum = checksum(checksum(sum, &head, false), first, false);
+        log.extend_from_slice(&head);
+        log.extend([1_u32, 2].map(u32::to_be_bytes).concat());
+        put(&mut log, sum);
+        log.extend_from_slice(first);
+        log
+    }
+
+    #[test]
+    fn a_log_that_commits_to_more_pages_than_there_are_makes_no_reading_longer() {
+        let room = tempfile::tempdir().unwrap();
+        let path = room.path().join("rpmdb.sqlite");
+        let file = one_branch();
+        fs::write(&path, &file).unwrap();
+        for pages in [8, u32::MAX] {
+            fs::write(log_of(&path), commit_of(&file[..PAGE], pages)).unwrap();
+            let began = Instant::now();
+            let mut blobs = Blobs::open(&path).unwrap();
+            assert!(blobs.pages.log.is_some());
+            assert!(matches!(blobs.next_blob(&mut Vec::new(), 1 << 20), Err(RpmError::Malformed(_))));
+            assert!(began.elapsed().as_millis() < 500, "{:?}", began.elapsed());
         }
     }
 }

@@ -55,7 +55,7 @@ pub fn signed(bytes: &[u8]) {
         Some("root") => {
             if let Ok(change) = trusted.update_root(&envelope) {
                 taken();
-                assert_eq!(change.version, 2);
+                assert_eq!(change.version, 2, "a root that is not the next");
                 assert!(trusted.update_root(&envelope).is_err(), "the same root twice");
                 let _ = trusted.finish_roots(now);
             }
@@ -186,7 +186,8 @@ pub fn archive(bytes: &[u8]) {
     assert_eq!(names.len(), 2, "something was written beside: {names:?}");
 }
 
-/// A bundle; the first byte says whether checksums are put right. No more comes out of it than it holds.
+/// A bundle; the first byte says whether checksums are put right. No more comes out of it than it holds, and nothing follows its
+/// end.
 pub fn bundle(bytes: &[u8]) {
     let Some((mode, bytes)) = bytes.split_first() else { return };
     let mut tar = bytes.to_vec();
@@ -195,9 +196,13 @@ pub fn bundle(bytes: &[u8]) {
     }
     let Ok(bundle) = Bundle::open(&place::file("bundle", &tar)) else { return };
     taken();
+    assert!(tar.iter().rev().take(1024).all(|byte| *byte == 0), "something is hidden behind the end");
+    for path in ["../x", "/etc/passwd", ""] {
+        assert!(bundle.get(path).is_none(), "{path:?} is in it");
+    }
     let head = bundle.head();
     let named = head.releases.iter().chain(&head.plugins).map(String::as_str);
-    for path in named.chain(["timestamp.json", "1.root.json", "../x", "/etc/passwd", ""]) {
+    for path in named.chain(["timestamp.json", "1.root.json"]) {
         if let Some(mut entry) = bundle.get(path) {
             let (left, mut content) = (entry.left(), Vec::new());
             assert!(left <= tar.len() as u64);
@@ -235,7 +240,7 @@ pub fn answer(bytes: &[u8]) {
         match target {
             Ok(target) => {
                 taken();
-                assert_eq!(target.host(), asked.host());
+                assert_eq!(target.host(), asked.host(), "a redirect leaves its host");
                 assert!(asked.scheme_str() != Some("https") || target.scheme_str() == Some("https"));
             }
             Err(why) => assert!(!why.contains(char::is_control), "{why:?}"),

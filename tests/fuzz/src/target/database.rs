@@ -46,7 +46,8 @@ pub fn dpkg(bytes: &[u8]) {
 }
 
 /// rpm's databases; the first byte says which: SQLite, SQLite with a log behind it, Berkeley DB, or one header in a Berkeley DB that
-/// is well. A reading ends, and there are no more packages than the file has room for.
+/// is well. A reading ends, and there are no more packages than the file has room for. A log that is not what was written is none:
+/// another bit of the first byte damages it.
 pub fn rpm(bytes: &[u8]) {
     let Some((kind, bytes)) = bytes.split_first() else { return };
     let root = place::empty("rpm");
@@ -65,22 +66,29 @@ pub fn rpm(bytes: &[u8]) {
             let mut log = log.to_vec();
             repair::write_ahead_log(&mut log, page_bytes);
             put("rpmdb.sqlite", database);
+            if let (4, Some(sum)) = (kind & 4, log.get_mut(32 + 16)) {
+                *sum ^= 1;
+                let without = read(&root);
+                put("rpmdb.sqlite-wal", &log);
+                assert_eq!(read(&root), without, "a log counts whose checksum is wrong");
+            }
             put("rpmdb.sqlite-wal", &log);
         }
         2 => put("Packages", bytes),
         _ => put("Packages", &berkeley_db(bytes)),
     }
-    let found = read(&root);
-    assert!(found <= bytes.len() + 1, "{found} packages out of {} bytes", bytes.len());
+    let found = read(&root).len();
+    // A header with a name and a version has 42 bytes.
+    assert!(found <= bytes.len() / 32 + 4, "{found} packages out of {} bytes", bytes.len());
 }
 
-fn read(root: &Path) -> usize {
-    let mut found = 0;
+fn read(root: &Path) -> Vec<Package> {
+    let mut found = Vec::new();
     for database in rpm::databases(root) {
         let Ok(mut packages) = rpm::Packages::open(&database) else { continue };
         while let Ok(Some(package)) = packages.next_package() {
-            found += 1;
             shown(&package);
+            found.push(package);
         }
     }
     found

@@ -15,10 +15,16 @@ pub fn record(bytes: &[u8]) {
     let mut out = Vec::new();
     match record::decode(aligned) {
         Ok(record::Record::Exec(exec)) => {
+            let body = exec.body;
+            for (path, span) in
+                [(&exec.exe, body.exe_path), (&exec.script, body.script_path), (&exec.cwd, body.cwd)]
+            {
+                let lengths = [path.below, path.above, path.bind].map(<[u8]>::len);
+                let stated = [span.below, span.above, span.bind].map(usize::from);
+                assert_eq!(lengths, stated, "a part of a path is not as long as the record says");
+            }
             for path in [&exec.exe, &exec.script, &exec.cwd, &exec.cgroup] {
-                path.write_in_namespace(&mut out);
-                path.write_in_filesystem(&mut out);
-                let _ = (path.leaf(), path.is_cut(), path.is_detached(), path.is_empty());
+                told(path, &mut out);
             }
             assert!(exec.argv.len() <= bytes.len() && exec.filename.len() <= bytes.len());
         }
@@ -30,11 +36,29 @@ pub fn record(bytes: &[u8]) {
     assert!(out.len() <= 16 * (bytes.len() + 64), "paths of {} bytes out of {}", out.len(), bytes.len());
 }
 
-/// A cgroup path, as another runtime names it. What is said to be an id stands in the path.
+/// A path that is not whole does not look as if it were.
+fn told(path: &record::Path<'_>, out: &mut Vec<u8>) {
+    let _ = (path.leaf(), path.is_empty());
+    let start = out.len();
+    path.write_in_namespace(out);
+    assert!(!path.is_cut() || out[start..].starts_with("…".as_bytes()), "a cut path looks whole");
+    let start = out.len();
+    path.write_in_filesystem(out);
+    let is_whole = !path.is_cut() && !path.is_detached();
+    assert!(is_whole || out.len() == start, "a path in a file system that nobody walked to its root");
+}
+
+/// A cgroup path, as another runtime names it. What is said to be an id stands in the path, and whatever the path lies below has
+/// no say in it.
 pub fn cgroup(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     if let Some(found) = linnet_container::parse(&text) {
-        assert!(text.contains(found.id) && !found.id.is_empty());
+        assert!(text.contains(found.id) && !found.id.is_empty(), "{:?} is an id of {text:?}", found.id);
+        for above in ["/lxc", "/garden", "/machine-m.scope", "/systemd-nspawn@m.service"] {
+            let deeper = format!("{above}/{text}");
+            let id = linnet_container::parse(&deeper).map(|found| found.id);
+            assert_eq!(id, Some(found.id), "what lies above changes the id");
+        }
         taken();
     }
 }

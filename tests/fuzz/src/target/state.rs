@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, fs, time::Duration};
 
 use jiff::Timestamp;
+use linnet_keys::Sha256Digest;
 
 use crate::{
     choice::{Build, Known, Memory},
@@ -127,11 +128,15 @@ pub fn plugins(bytes: &[u8]) {
         taken();
         let builds: Vec<Build> = memory.refused.iter().map(|one| one.build).chain(memory.good).collect();
         let staged: BTreeSet<Build> = builds.iter().step_by(2).copied().collect();
-        let revoked = builds.iter().step_by(3).map(|build| build.sha256).collect();
-        for offers in [None, Some(&builds[..])] {
+        let revoked: BTreeSet<Sha256Digest> = builds.iter().step_by(3).map(|build| build.sha256).collect();
+        // A channel does not offer what it has revoked.
+        let offered: Vec<Build> =
+            builds.iter().copied().filter(|build| !revoked.contains(&build.sha256)).collect();
+        for offers in [None, Some(&offered[..])] {
             let decision = memory.decide(&request, Known { offers, revoked: &revoked, staged: &staged });
             if let Some(run) = decision.run {
                 assert!(staged.contains(&run), "what is not here is to run");
+                assert!(!revoked.contains(&run.sha256), "what is revoked is to run");
             }
         }
         memory.started(now);
