@@ -344,7 +344,7 @@ impl Blobs {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, time::Instant};
+    use std::fs;
 
     use super::*;
 
@@ -388,6 +388,7 @@ mod tests {
         log
     }
 
+    /// Without a bound this would read for days.
     #[test]
     fn a_log_that_commits_to_more_pages_than_there_are_makes_no_reading_longer() {
         let room = tempfile::tempdir().unwrap();
@@ -396,11 +397,9 @@ mod tests {
         fs::write(&path, &file).unwrap();
         for pages in [8, u32::MAX] {
             fs::write(log_of(&path), commit_of(&file[..PAGE], pages)).unwrap();
-            let began = Instant::now();
             let mut blobs = Blobs::open(&path).unwrap();
             assert!(blobs.pages.log.is_some());
             assert!(matches!(blobs.next_blob(&mut Vec::new(), 1 << 20), Err(RpmError::Malformed(_))));
-            assert!(began.elapsed().as_millis() < 500, "{:?}", began.elapsed());
         }
     }
 }
