@@ -160,7 +160,10 @@ pub fn load(options: LoadOptions<'_>) -> Result<(Programs, Ring), LoadError> {
                 links.push(link);
                 None
             }
-            Err(error) => Some(chain(&error)),
+            Err(error) => {
+                log::debug!("{program}: {}", chain(&error));
+                Some(shortened(&chain(&error)))
+            }
         };
         hooks.push(Hook { event, tracepoint, refused });
     }
@@ -206,6 +209,21 @@ impl Programs {
     }
 }
 
+/// A refusal holds the verifier's log, which can have megabytes; what it is about stands at its beginning, and why at its end. The
+/// health document tells of it as long as the agent runs. The whole is in the log at `debug`.
+fn shortened(refusal: &str) -> String {
+    const HEAD: usize = 200;
+    const TAIL: usize = 1000;
+    let line = refusal.trim_end().replace('\n', " | ");
+    let tail = line.char_indices().rev().nth(TAIL - 1).map_or(0, |(at, _)| at);
+    match (line.char_indices().nth(HEAD), line.get(tail..)) {
+        (Some((head, _)), Some(rest)) if head < tail => {
+            format!("{} … {rest}", line.get(..head).unwrap_or_default())
+        }
+        _ => line,
+    }
+}
+
 fn load_program(bpf: &mut aya::Ebpf, name: &str) -> Result<(), ProgramError> {
     program(bpf, name)?.load()
 }
@@ -243,4 +261,24 @@ fn loader_without_btf() -> EbpfLoader<'static> {
     }
     loader.btf(None);
     loader
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_told_by_its_beginning_and_its_end() {
+        assert_eq!(shortened("refused: a\nb\n"), "refused: a | b");
+        let log = format!(
+            "the kernel refuses: {}雀\nunbounded memory access\n",
+            "雀 instruction\n".repeat(100_000)
+        );
+        let told = shortened(&log);
+        assert!(told.starts_with("the kernel refuses: 雀"), "{told}");
+        assert!(told.ends_with("雀 | unbounded memory access"), "{told}");
+        assert!(told.contains(" … ") && told.chars().count() == 200 + 3 + 1000, "{}", told.chars().count());
+        let just = "x".repeat(1200);
+        assert_eq!(shortened(&just), just);
+    }
 }
