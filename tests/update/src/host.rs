@@ -81,6 +81,8 @@ impl Stage {
         let done = installed.install(&channels.join("0.1.0"))?;
         ensure!(done.code == Some(0), "install of 0.1.0 ended with {:?}: {}", done.code, done.said);
         installed.check("0.1.0")?;
+        // It is copied from now on, each copy with an agent of its own, and must not change meanwhile.
+        installed.stop()?;
         Ok(Self { dir, channels, publisher: channel, installed })
     }
 
@@ -246,12 +248,19 @@ pub fn text<'d>(document: &'d Value, path: &str) -> &'d str {
     document.pointer(path).and_then(Value::as_str).unwrap_or_default()
 }
 
-/// A copy that keeps links as they are.
+/// A copy that keeps links as they are. What an agent that runs there replaces meanwhile (its health document) is copied
+/// with the next try.
 pub fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
     if let Some(parent) = to.parent() {
         fs::create_dir_all(parent)?;
     }
-    let status = Command::new("cp").arg("-aT").arg(from).arg(to).status()?;
-    ensure!(status.success(), "copy {from:?} to {to:?}");
-    Ok(())
+    let mut said = String::new();
+    for _ in 0..3 {
+        let done = Command::new("cp").arg("-aT").arg(from).arg(to).output()?;
+        if done.status.success() {
+            return Ok(());
+        }
+        said = String::from_utf8_lossy(&done.stderr).into_owned();
+    }
+    bail!("copy {from:?} to {to:?}: {said}")
 }
