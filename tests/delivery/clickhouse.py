@@ -7,20 +7,17 @@ delimiter is a character that JSON must escape.
 The server runs in the foreground from a configuration of its own, below the work directory, and never as the machine's service.
 """
 
-import shutil
 import signal
-import socket
 import subprocess
 import threading
 import time
 import urllib.error
-import urllib.parse
 import urllib.request
 
 from agent import PATIENCE, WORK, Agent, account, cause, check_account, in_spool, settled
+from server import Server
 from tally import Tally
 
-SERVER = "/usr/sbin/clickhouse-server"
 CONFIGURATION = """<yandex>
   <logger><level>warning</level><console>1</console></logger>
   <http_port>{port}</http_port>
@@ -59,38 +56,22 @@ QUERY = "?query=INSERT%20INTO%20linnet%20FORMAT%20CSV&format_csv_delimiter=%01"
 PASSWORD = "not to be guessed"
 
 
-class ClickHouse:
+class ClickHouse(Server):
     def __init__(self, name):
-        assert shutil.which(SERVER), "clickhouse-server is not installed: tests/setup test installs it"
-        self.directory = WORK / f"{name}-server"
-        self.directory.mkdir()
-        self.process = None
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        super().__init__(name, "/usr/sbin/clickhouse-server")
         self.url = f"http://127.0.0.1:{self.port}/"
         values = {"directory": self.directory, "port": self.port, "password": PASSWORD}
         (self.directory / "config.xml").write_text(CONFIGURATION.format(**values))
         (self.directory / "users.xml").write_text(USERS.format(**values))
 
-    def start(self):
-        log = (self.directory / "out").open("ab")
-        command = [SERVER, f"--config-file={self.directory}/config.xml"]
-        self.process = subprocess.Popen(command, cwd=self.directory, stdout=log, stderr=log)
-        end = time.monotonic() + PATIENCE
-        while not self.is_up():
-            assert self.process.poll() is None and time.monotonic() < end, (self.directory / "out").read_text()[-2000:]
-            time.sleep(0.05)
+    def command(self):
+        return [f"--config-file={self.directory}/config.xml"]
 
     def is_up(self):
         try:
             return self.ask("SELECT 1") == b"1\n"
         except urllib.error.URLError:
             return False
-
-    def end(self, number):
-        self.process.send_signal(number)
-        self.process.wait(60)
 
     def ask(self, query):
         request = urllib.request.Request(self.url, query.encode())

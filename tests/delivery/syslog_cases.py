@@ -7,7 +7,6 @@ What it wrote to its file is what was delivered.
 import datetime
 import json
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -15,6 +14,7 @@ import threading
 import time
 
 from agent import PATIENCE, WORK, Agent, account, cause, check_account, in_spool, settled
+from server import Server
 from tally import Tally
 
 MESSAGE = re.compile(
@@ -35,15 +35,9 @@ UNIX_INPUT = """module(load="imuxsock" sysSock.use="off")
 input(type="imuxsock" socket="{directory}/log" useSpecialParser="off" parseHostName="on" ignoreTimestamp="off")"""
 
 
-class Rsyslog:
+class Rsyslog(Server):
     def __init__(self, name, over_tls):
-        assert shutil.which("rsyslogd", path="/usr/sbin:/usr/bin"), "rsyslogd is not installed: tests/setup test installs it"
-        self.directory = WORK / f"{name}-rsyslog"
-        self.directory.mkdir()
-        self.process = None
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        super().__init__(name, "/usr/sbin/rsyslogd")
         values = {"directory": self.directory, "port": self.port}
         if over_tls:
             certificates(self.directory)
@@ -55,15 +49,12 @@ class Rsyslog:
         (self.directory / "conf").write_text(text)
         self.over_tls = over_tls
 
+    def command(self):
+        return ["-n", "-f", self.directory / "conf", "-i", self.directory / "pid"]
+
     def start(self):
-        log = (self.directory / "out").open("ab")
-        command = ["/usr/sbin/rsyslogd", "-n", "-f", self.directory / "conf", "-i", self.directory / "pid"]
         (self.directory / "pid").unlink(missing_ok=True)
-        self.process = subprocess.Popen(command, stdout=log, stderr=log)
-        end = time.monotonic() + PATIENCE
-        while not self.is_up():
-            assert self.process.poll() is None and time.monotonic() < end, (self.directory / "out").read_text()[-2000:]
-            time.sleep(0.05)
+        super().start()
 
     def is_up(self):
         if not self.over_tls:
@@ -75,8 +66,7 @@ class Rsyslog:
             return False
 
     def end(self, number):
-        self.process.send_signal(number)
-        self.process.wait(30)
+        super().end(number)
         if number == signal.SIGKILL:
             (self.directory / "log").unlink(missing_ok=True)
             # What it was writing may be cut.
