@@ -14,12 +14,15 @@ property() { systemctl show "$unit" --property="$1" --value; }
 
 main_pid() { property MainPID; }
 
+# Seconds since the boot. The shell's own SECONDS are the wall clock's, which a check sets.
+uptime_s() { cut -d . -f 1 /proc/uptime; }
+
 # Waits until a command succeeds: `within SECONDS COMMAND...`.
 within() {
-    local end=$((SECONDS + $1))
+    local end=$(($(uptime_s) + $1))
     shift
     until "$@"; do
-        ((SECONDS < end)) || return 1
+        (($(uptime_s) < end)) || return 1
         sleep 0.2
     done
 }
@@ -40,7 +43,7 @@ agent_cgroup() { sed -n 's,^0::,/sys/fs/cgroup,p' "/proc/$(main_pid)/cgroup"; }
 command_is_seen() {
     local marker=linnet-marker-$1-$RANDOM$RANDOM
     /bin/echo "$marker" >/dev/null
-    within 15 grep -qs -- "$marker" "$events"
+    within 60 grep -qs -- "$marker" "$events"
 }
 
 # A check of one limit: the file in the agent's cgroup has a number, not `max`.
@@ -219,6 +222,55 @@ a_hung_agent_is_restarted() {
     command_is_seen restored || say "nothing is seen after the restart with the limit of the unit"
 }
 
+# What waits for the sink `journal`, and what of it was given up.
+sink() { jq -r ".network_sinks[0].events | [.[] | $1] | add // 0" "$health"; }
+
+# Whether the journal has what was run under each of these names. That nothing waits cannot be waited for: each look is
+# a command, and so an event.
+in_the_journal() {
+    local where
+    journalctl --output=cat >/run/linnet-arrived
+    for where; do
+        grep -q -- "linnet-marker-$where-" /run/linnet-arrived || say "$where did not arrive" || return 1
+    done
+}
+
+agent_is_well() { linnet-agent status >/dev/null 2>&1; }
+
+# In seconds since the epoch, whatever the clock was set to: from what it was when the check began.
+true_time() { echo $((true_at_begin + $(uptime_s) - uptime_at_begin)); }
+
+# A month ahead, a month behind with a restart there, and back: a sink that is away for all of that has everything afterwards.
+the_clock_steps_both_ways_and_nothing_is_lost() {
+    local socket=/run/linnet-test.sock month=$((30 * 86400)) names true_at_begin uptime_at_begin
+    true_at_begin=$(date +%s) uptime_at_begin=$(uptime_s)
+    cp /etc/linnet/linnet.json /run/linnet-before.json
+    jq --arg url "unix:$socket" '.spool.max_age_s = 3600 |
+        .sinks.journal = {kind: "syslog", url: $url, retry_max_s: 1, events: ["exec", "script"]}' \
+        /run/linnet-before.json >/etc/linnet/linnet.json
+    systemctl restart "$unit" || say "restart with a sink: $(property Result)"
+    command_is_seen here || say "nothing is seen with a sink"
+    date --set "@$(($(true_time) + month))" >/dev/null
+    command_is_seen ahead || say "nothing is seen a month ahead"
+    within 30 agent_is_well || say "a month ahead: $(linnet-agent status)"
+    date --set "@$(($(true_time) - month))" >/dev/null
+    command_is_seen behind || say "nothing is seen a month behind"
+    within 30 agent_is_well || say "a month behind: $(linnet-agent status)"
+    systemctl restart "$unit" || say "restart a month behind: $(property Result)"
+    command_is_seen behind-restarted || say "nothing is seen after a restart a month behind"
+    date --set "@$(true_time)" >/dev/null
+    command_is_seen back || say "nothing is seen when the clock is right again"
+    (($(sink .waiting) > 4)) || say "only $(sink .waiting) events wait: $(jq -c .network_sinks "$health")"
+    ln -s /run/systemd/journal/dev-log "$socket"
+    names=(here ahead behind behind-restarted back)
+    within 60 in_the_journal "${names[@]}" >/dev/null ||
+        say "$(in_the_journal "${names[@]}"): $(jq -c .network_sinks "$health")"
+    [[ $(sink '.dropped | add // 0') == 0 ]] || say "given up: $(jq -c .network_sinks "$health")"
+    rm "$socket" /run/linnet-arrived
+    cp /run/linnet-before.json /etc/linnet/linnet.json
+    systemctl restart "$unit" || say "restart without the sink: $(property Result)"
+}
+
 stop_is_clean_before_systemd_kills() {
     local group
     group=/sys/fs/cgroup$(property ControlGroup)
@@ -240,7 +292,7 @@ status_of_a_stopped_agent_is_not_0() {
     fi
 }
 
-passed=0 failed=0
+passed=0 failed=0 failures=()
 for check in service_becomes_active agent_is_in_the_delegated_cgroup agent_sees_the_mounts_of_the_host limits_are_set \
     status_exits_0 \
     status_reports_the_limits_in_force health_document_is_of_the_running_agent a_command_is_in_the_output \
@@ -248,8 +300,8 @@ for check in service_becomes_active agent_is_in_the_delegated_cgroup agent_sees_
     plugins_run a_plugin_is_in_its_own_cgroup_beside_the_agent_in_the_delegated_unit \
     a_plugin_has_a_user_of_its_own_and_what_it_was_granted status_tells_what_confines_a_plugin \
     inventory_tells_what_rpm_has_installed the_watchdog_is_fed \
-    a_killed_agent_is_restarted_and_works a_hung_agent_is_restarted stop_is_clean_before_systemd_kills \
-    the_last_event_is_the_stop status_of_a_stopped_agent_is_not_0; do
+    a_killed_agent_is_restarted_and_works a_hung_agent_is_restarted the_clock_steps_both_ways_and_nothing_is_lost \
+    stop_is_clean_before_systemd_kills the_last_event_is_the_stop status_of_a_stopped_agent_is_not_0; do
     # A shell of its own with -e, so that a check ends at the first thing that is wrong.
     why=$(
         set -e
@@ -260,13 +312,15 @@ for check in service_becomes_active agent_is_in_the_delegated_cgroup agent_sees_
         echo "ok $check"
         passed=$((passed + 1))
     else
-        echo "FAILED $check: ${why:-no reason given}"
+        failures+=("FAILED $check: ${why:-no reason given}")
+        echo "${failures[-1]}"
         failed=$((failed + 1))
     fi
 done
 if ((failed > 0)); then
     echo "the service's journal:"
-    journalctl --unit="$unit" --output=cat --no-pager --lines=60
+    journalctl --unit="$unit" --output=cat --no-pager --lines=60 | cut -c -300
+    printf '%s\n' "${failures[@]}"
 fi
 echo "$passed passed, $failed failed"
 ((failed == 0))
