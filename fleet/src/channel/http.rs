@@ -7,12 +7,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use ureq::config::Config;
 use ureq::http::{StatusCode, Uri, header};
-use ureq::unversioned::resolver::DefaultResolver;
 use ureq::unversioned::transport::{ConnectProxyConnector, Connector, RustlsConnector, TcpConnector};
 use ureq::{Agent, Proxy};
 
 use super::connect;
 use super::error::ChannelError;
+use super::lookup::Lookup;
 use super::paced::{Pace, PacedConnector};
 use super::reply;
 use super::settings::{ChannelSettings, SMALL_BYTES};
@@ -100,7 +100,7 @@ impl HttpTransport {
                     .chain(TcpConnector::default())
                     .chain(PacedConnector(pace))
                     .chain(RustlsConnector::default());
-            Agent::with_parts(config.build(), connector, DefaultResolver::default())
+            Agent::with_parts(config.build(), connector, Lookup)
         };
         let (metadata, downloads) = (agent(settings.request_timeout()), agent(settings.download_timeout()));
         let shown = without_credentials(&base);
