@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 /// Kinds that can be told apart. What each is, only the caller knows.
 pub const KINDS: usize = 8;
 
+/// No spool comes to so many events, or segments: what says so is damaged, and from here there is room to count on.
+pub(crate) const BEYOND: u64 = 1 << 62;
+
 /// Numbers of events, by kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts(pub [u64; KINDS]);
@@ -37,6 +40,11 @@ impl Counts {
     #[must_use]
     pub fn is_zero(&self) -> bool {
         self.0.iter().all(|one| *one == 0)
+    }
+
+    /// Whether a spool may have come to them.
+    pub(crate) fn is_possible(&self) -> bool {
+        self.0.iter().all(|one| *one < BEYOND)
     }
 
     /// Kind by kind.

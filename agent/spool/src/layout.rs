@@ -75,7 +75,7 @@ pub(crate) fn preface(bytes: &[u8]) -> Preface {
     let read = |input: &mut In<'_>| {
         let header = SegmentHeader { number: input.u64()?, opened_ms: input.i64()?, base: input.counts()? };
         input.checked(16)?;
-        Some(header)
+        header.base.is_possible().then_some(header)
     };
     read(&mut input).map_or(Preface::Damaged, Preface::Good)
 }
@@ -106,7 +106,9 @@ impl RecordHeader {
         };
         input.checked(0)?;
         let len = usize::try_from(header.payload_len).ok()?;
-        (len <= MAX_PAYLOAD && header.events <= header.payload_len).then_some(header)
+        let is_possible =
+            len <= MAX_PAYLOAD && header.events <= header.payload_len && header.after.is_possible();
+        is_possible.then_some(header)
     }
 
     /// Bytes of header and payload.
@@ -188,6 +190,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::counts::BEYOND;
 
     fn header() -> SegmentHeader {
         SegmentHeader { number: 7, opened_ms: 1_795_000_000_000, base: Counts([1, 2, 3, 4, 5, 6, 7, 8]) }
@@ -217,7 +220,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_record_s_header_comes_back_and_every_flipped_bit_is_noticed(
-            payload_len in 0..=MAX_PAYLOAD as u32, payload_crc: u32, time_ms: i64, after: [u64; KINDS],
+            payload_len in 0..=MAX_PAYLOAD as u32, payload_crc: u32, time_ms: i64, after in prop::array::uniform8(0..BEYOND),
             bit in 0..RECORD_HEADER * 8,
         ) {
             let header = RecordHeader { payload_len, events: payload_len / 2, payload_crc, time_ms, after: Counts(after) };

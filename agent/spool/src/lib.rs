@@ -34,13 +34,14 @@
 //!    pause, and synced every half minute and before a segment is deleted. After a crash a reader gets again what it
 //!    settled since, with the same bytes.
 //! 4. *A damaged record costs itself.* One whose payload fails its CRC is stepped over; after a damaged header the next
-//!    good one is looked for. What was in between is counted as `damaged`. A last record that was not written whole is
-//!    cut off when the spool is opened: `append` had not acknowledged it.
+//!    good one is looked for. What was in between is counted as `damaged`, and so is a record whose totals don't follow
+//!    those before it, or lie beyond where its segment ends: it was written elsewhere, whatever its checksums say. A last
+//!    record that was not written whole is cut off when the spool is opened: `append` had not acknowledged it.
 //! 5. *A segment of a newer version is refused by name and left alone*, and with it the whole spool.
 //! 6. *Bounded.* The segments never take more than `max_bytes`, but for what a reader that is being served holds open
 //!    of a segment that was dropped meanwhile (one segment a reader). Memory: some numbers for each segment and reader.
 //! 7. Age is measured by the wall clock once, when the spool is opened, and by the monotonic clock from then on: a clock
-//!    that steps drops nothing in a spool that is open.
+//!    that steps drops nothing in a spool that is open. Times from before 2026 have no age: that clock had not been set.
 //!
 //! A reader that has no position yet begins with what is appended from then on. One whose position is lost begins at
 //! the oldest that is there: better twice than never. A reader that is not named any more when the spool is opened is

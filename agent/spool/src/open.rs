@@ -97,6 +97,7 @@ impl Spool {
             cut_bytes,
             dirty: true,
             saved: now,
+            unsaved: false,
             synced: now,
             _lock: lock,
         };
@@ -153,7 +154,10 @@ fn look(directory: &Path) -> Result<Vec<Looked>, SpoolError> {
 fn take_over(found: Vec<Looked>, now_ms: i64, cut_bytes: &mut u64) -> Result<VecDeque<Segment>, SpoolError> {
     let mut segments: VecDeque<Segment> = VecDeque::new();
     let last_number = found.last().map(|last| last.number);
-    for looked in found {
+    let is_good = |one: &Looked| matches!(one.preface, Preface::Good(_));
+    let says_where_the_one_before_ends: Vec<bool> =
+        found.iter().skip(1).map(is_good).chain([false]).collect();
+    for (looked, end_is_known) in found.into_iter().zip(says_where_the_one_before_ends) {
         let Looked { number, path, file, len, preface } = looked;
         let (base, opened_ms) = match preface {
             Preface::Good(header) => (Some(header.base), header.opened_ms),
@@ -171,7 +175,7 @@ fn take_over(found: Vec<Looked>, now_ms: i64, cut_bytes: &mut u64) -> Result<Vec
             before.newest = Age::since_ms(opened_ms, now_ms);
         }
         let before = segments.back().map_or_else(Counts::default, |before| before.end);
-        let base = base.unwrap_or(before);
+        let base = base.unwrap_or(before).max(&before);
         let mut segment = Segment {
             number,
             path,
@@ -181,17 +185,17 @@ fn take_over(found: Vec<Looked>, now_ms: i64, cut_bytes: &mut u64) -> Result<Vec
             opened: Age::since_ms(opened_ms, now_ms),
             newest: Age::since_ms(opened_ms, now_ms),
         };
-        // Only the last can be torn; of the others only a damaged one is walked, for where it ends.
-        if Some(number) == last_number || !matches!(preface, Preface::Good(_)) {
-            let (whole, last) = measure(&file, len).map_err(SpoolError::io("read", &segment.path))?;
-            if let Some(last) = last {
-                segment.end = base.max(&last.after);
-                segment.newest = Age::since_ms(last.time_ms, now_ms);
+        // Only the last can be torn; of the others only a damaged one is walked, and the one before it, for where they end.
+        if !end_is_known || !matches!(preface, Preface::Good(_)) {
+            let found = measure(&file, len).map_err(SpoolError::io("read", &segment.path))?;
+            segment.end = base.max(&found.end);
+            if let Some(newest_ms) = found.newest_ms {
+                segment.newest = Age::since_ms(newest_ms, now_ms);
             }
-            if Some(number) == last_number && whole < len {
-                *cut_bytes += len - whole;
-                segment.len = whole;
-                cut(&segment.path, whole, len);
+            if Some(number) == last_number && found.len < len {
+                *cut_bytes += len - found.len;
+                segment.len = found.len;
+                cut(&segment.path, found.len, len);
             }
         }
         segments.push_back(segment);

@@ -22,7 +22,15 @@ pub struct Reader {
     shared: Arc<Shared>,
     name: String,
     file: Option<(u64, File)>,
+    /// The last segment that had records of another spool, or in another order.
+    odd: Option<u64>,
+    /// Where reading fails, and how often in a row.
+    failing: (Position, u32),
 }
+
+/// After so many failures in a row at one place, what follows there is given up: what is behind it must not wait for a disk that does
+/// not give it back.
+const TRIES: u32 = 3;
 
 /// What was appended at once: whole lines, and the kind of each.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,13 +63,14 @@ enum Place {
 
 impl Reader {
     pub(crate) fn new(shared: Arc<Shared>, name: String) -> Self {
-        Self { shared, name, file: None }
+        Self { shared, name, file: None, odd: None, failing: (Position::default(), 0) }
     }
 
     /// The next record; none when nothing came in this time, or when the spool was stopped and all is read.
     ///
     /// # Errors
-    /// When a segment can't be read; the reader stays where it is.
+    /// When a segment can't be read; the reader stays where it is, until it has failed there [`TRIES`] times. Then what is left of
+    /// that segment counts as damaged, as does one that is gone.
     pub fn take(&mut self, patience: Duration) -> Result<Option<Taken>, SpoolError> {
         let until = Instant::now() + patience;
         loop {
@@ -69,10 +78,10 @@ impl Reader {
             if let Some(path) = open {
                 match File::open(&path) {
                     Ok(file) => self.file = Some((position.segment, file)),
-                    // Dropped in this moment: the cursor has moved on.
                     Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                        // Else dropped in this moment: the cursor has moved on.
                         if self.is_at(position) {
-                            return Err(SpoolError::io("open", &path)(error));
+                            self.give_up(position, file_end, &SpoolError::io("open", &path)(error));
                         }
                         continue;
                     }
@@ -80,11 +89,22 @@ impl Reader {
                 }
             }
             let Some((_, file)) = &self.file else { continue };
-            let found = read(file, position.offset, file_end).map_err(|error| SpoolError::Io {
-                what: "read",
-                path: self.name.clone().into(),
-                source: error,
-            })?;
+            let found = match read(file, position.offset, file_end) {
+                Ok(found) => found,
+                Err(error) => {
+                    let error = SpoolError::io("read", &self.path_of(position))(error);
+                    self.failing = if self.failing.0 == position {
+                        (position, self.failing.1 + 1)
+                    } else {
+                        (position, 1)
+                    };
+                    if self.failing.1 < TRIES {
+                        return Err(error);
+                    }
+                    self.give_up(position, file_end, &error);
+                    continue;
+                }
+            };
             if let Some(taken) = self.advance(position, file_end, found) {
                 return Ok(Some(taken));
             }
@@ -145,12 +165,37 @@ impl Reader {
         }
     }
 
+    fn path_of(&self, position: Position) -> std::path::PathBuf {
+        let inner = self.shared.lock();
+        let segment = inner.segments.iter().find(|one| one.number == position.segment);
+        segment.map_or_else(|| inner.directory.clone(), |segment| segment.path.clone())
+    }
+
+    /// Goes on behind this segment; what of it was not read counts as damaged.
+    fn give_up(&mut self, position: Position, file_end: u64, error: &SpoolError) {
+        log::error!(
+            "{error}: what of it was not delivered is lost for {}, and counted as damaged",
+            self.name
+        );
+        let mut inner = self.shared.lock();
+        // What is written into it from now on could not be read either.
+        if inner.segments.back().is_some_and(|last| last.number == position.segment) {
+            inner.seal();
+        }
+        drop(inner);
+        self.file = None;
+        self.advance(position, file_end, Found::End);
+    }
+
     fn is_at(&self, position: Position) -> bool {
         self.shared.lock().readers.get(&self.name).is_some_and(|reader| reader.cursor == position)
     }
 
     fn advance(&mut self, position: Position, file_end: u64, found: Found) -> Option<Taken> {
         let mut inner = self.shared.lock();
+        let inner = &mut *inner;
+        let segment = inner.segments.iter().find(|one| one.number == position.segment);
+        let end = segment.map_or(inner.appended, |segment| segment.end);
         let reader = inner.readers.get_mut(&self.name)?;
         if reader.cursor != position {
             // Its segment was dropped meanwhile, and counted.
@@ -173,7 +218,22 @@ impl Reader {
                     time_ms: header.time_ms,
                 };
                 let counts = Counts::of(taken.kinds());
-                reader.arrive(&header.after.minus(&counts));
+                let before = header.after.minus(&counts);
+                // What is written follows what was there; what does not is no record of this spool, whatever its checksum is.
+                let follows = reader.reached.is_within(&before)
+                    && before.plus(&counts) == header.after
+                    && header.after.is_within(&end);
+                if !follows {
+                    // Once a segment.
+                    if self.odd.replace(position.segment) != Some(position.segment) {
+                        log::error!(
+                            "spool: segment {:016x} has records whose totals don't follow: they count as damaged",
+                            position.segment
+                        );
+                    }
+                    return None;
+                }
+                reader.arrive(&before);
                 reader.reached = header.after;
                 reader.taken = reader.cursor;
                 reader.in_flight = reader.in_flight.plus(&counts);

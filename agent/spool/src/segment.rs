@@ -14,6 +14,8 @@ use crate::{
 };
 
 const SUFFIX: &str = ".seg";
+/// 2026-01-01, in milliseconds since the epoch.
+const FORMAT_MADE_MS: i64 = 1_767_225_600_000;
 /// How much is looked through at once for the next record after a damaged one.
 const SEARCH_BYTES: usize = 64 << 10;
 
@@ -45,9 +47,11 @@ impl Age {
         Self { then: Duration::ZERO, seen: Instant::now() }
     }
 
-    /// Of a wall clock's time; nothing is older than zero.
+    /// Of a wall clock's time; nothing is older than zero. A time before this format was made is that of a clock that had not been
+    /// set yet, as on a host without one of its own: how old it is cannot be known, and what is not known to be old is kept.
     pub fn since_ms(then_ms: i64, now_ms: i64) -> Self {
-        let millis = u64::try_from(now_ms.saturating_sub(then_ms)).unwrap_or(0);
+        let since = if then_ms < FORMAT_MADE_MS { 0 } else { now_ms.saturating_sub(then_ms) };
+        let millis = u64::try_from(since).unwrap_or(0);
         Self { then: Duration::from_millis(millis), seen: Instant::now() }
     }
 
@@ -101,19 +105,30 @@ pub(crate) fn read(file: &File, offset: u64, end: u64) -> io::Result<Found> {
     Ok(Found::Record { header, payload, next })
 }
 
-/// Walks the headers from the first record on: where the last whole record ends, its time, and the counts there.
-pub(crate) fn measure(file: &File, len: u64) -> io::Result<(u64, Option<RecordHeader>)> {
-    let (mut offset, mut end, mut last) = (SEGMENT_HEADER as u64, SEGMENT_HEADER as u64, None);
+/// What the headers of a segment's records say.
+pub(crate) struct Measured {
+    /// Where the last whole record ends.
+    pub len: u64,
+    /// The time of that record.
+    pub newest_ms: Option<i64>,
+    /// The greatest counts, kind by kind: those of the last, if the records are in order.
+    pub end: Counts,
+}
+
+/// Walks the headers from the first record on.
+pub(crate) fn measure(file: &File, len: u64) -> io::Result<Measured> {
+    let mut offset = SEGMENT_HEADER as u64;
+    let mut measured = Measured { len: offset, newest_ms: None, end: Counts::default() };
     loop {
         match header_at(file, offset, len)? {
             Some(header) => {
                 offset += header.len();
-                end = offset;
-                last = Some(header);
+                let end = measured.end.max(&header.after);
+                measured = Measured { len: offset, newest_ms: Some(header.time_ms), end };
             }
             None => match find(file, offset.saturating_add(1), len)? {
                 Some(next) => offset = next,
-                None => return Ok((end, last)),
+                None => return Ok(measured),
             },
         }
     }

@@ -100,6 +100,8 @@ pub(crate) struct Inner {
     pub cut_bytes: u64,
     pub dirty: bool,
     pub saved: Instant,
+    /// The last time the disk did not take them.
+    pub unsaved: bool,
     pub synced: Instant,
     pub _lock: Lock,
 }
@@ -274,7 +276,7 @@ impl Inner {
         let readers =
             self.readers.iter().map(|(name, reader)| (name.clone(), reader.stored.clone())).collect();
         state::save(&self.directory, &readers, synced)?;
-        self.dirty = false;
+        (self.dirty, self.unsaved) = (false, false);
         self.saved = Instant::now();
         if synced {
             self.synced = self.saved;
@@ -284,14 +286,17 @@ impl Inner {
 
     /// Stores positions if that is due.
     pub fn save_now_and_then(&mut self, at_rest: bool) {
-        if !self.dirty || (!at_rest && self.saved.elapsed() < SAVE_EVERY) {
+        // What the disk did not take is not tried again at each batch.
+        let at_once = at_rest && !self.unsaved;
+        if !self.dirty || (!at_once && self.saved.elapsed() < SAVE_EVERY) {
             return;
         }
         let synced = self.synced.elapsed() >= SYNC_EVERY;
         if let Err(error) = self.save(synced) {
-            log::warn!("spool: positions are not stored: {error}");
-            // Not again at each batch.
-            self.saved = Instant::now();
+            if !self.unsaved {
+                log::warn!("spool: positions are not stored until that is mended: {error}");
+            }
+            (self.unsaved, self.saved) = (true, Instant::now());
         }
     }
 
@@ -327,9 +332,13 @@ impl Inner {
         }
         while settled(self).is_some() {
             let Some(front) = self.segments.front() else { return };
-            if let Err(error) = fs::remove_file(&front.path) {
-                log::warn!("spool: {:?}: {error}", front.path);
-                return;
+            match fs::remove_file(&front.path) {
+                // Somebody else was faster.
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    log::warn!("spool: {:?}: {error}", front.path);
+                    return;
+                }
+                _ => {}
             }
             self.segments.pop_front();
         }

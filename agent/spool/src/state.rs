@@ -13,7 +13,11 @@ use linnet_fleet::atomic_file;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::{account::Account, counts::Counts, error::SpoolError};
+use crate::{
+    account::Account,
+    counts::{BEYOND, Counts},
+    error::SpoolError,
+};
 
 const NAME: &str = "readers.json";
 const VERSION: u32 = 1;
@@ -46,9 +50,6 @@ pub(crate) struct Stored {
     pub account: Account,
     pub holes: Vec<Hole>,
 }
-
-/// Segments are numbered one by one: none that was written has such a number, and from here there are enough left.
-const BEYOND: u64 = 1 << 62;
 
 #[derive(Serialize, Deserialize)]
 struct Document<'t> {
@@ -104,7 +105,12 @@ fn understand(bytes: &[u8]) -> Result<BTreeMap<String, Stored>, String> {
         return Err("it is not what was written".to_owned());
     }
     let readers: BTreeMap<String, Stored> = serde_json::from_str(text).map_err(|error| error.to_string())?;
-    match readers.iter().find(|(_, stored)| stored.position.segment >= BEYOND) {
+    let is_possible = |stored: &Stored| {
+        stored.position.segment < BEYOND
+            && stored.reached.is_possible()
+            && stored.holes.iter().all(|hole| hole.to.is_possible())
+    };
+    match readers.iter().find(|(_, stored)| !is_possible(stored)) {
         Some((name, _)) => Err(format!("the position of {name:?} is one that no spool comes to")),
         None => Ok(readers),
     }

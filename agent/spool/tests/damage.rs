@@ -12,7 +12,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use linnet_spool::{Bounds, Counts, Settlement, Spool, SpoolError};
+use linnet_spool::{Bounds, Counts, Reader, Settlement, Spool, SpoolError};
 
 const BOUNDS: Bounds =
     Bounds { max_bytes: 1 << 20, max_age: Duration::from_secs(3600), segment_bytes: 1 << 18 };
@@ -48,6 +48,16 @@ fn line(index: usize, kinds: &[u8]) -> String {
 
 fn appended() -> Counts {
     KINDS.iter().fold(Counts::default(), |sum, kinds| sum.plus(&Counts::of(kinds)))
+}
+
+/// All that comes: its kinds, and its lines.
+fn all_of(reader: &mut Reader) -> (Counts, Vec<u8>) {
+    let (mut counts, mut lines) = (Counts::default(), Vec::new());
+    while let Some(taken) = reader.take(Duration::ZERO).unwrap() {
+        counts = counts.plus(&Counts::of(taken.kinds()));
+        lines.extend_from_slice(taken.lines());
+    }
+    (counts, lines)
 }
 
 /// What is read, as indices of records, and the reader's account at the end.
@@ -130,10 +140,7 @@ fn a_flipped_bit_in_any_byte_costs_at_most_its_record_and_is_counted_by_kind() {
         }
         let spool = Spool::open(directory.path(), BOUNDS, &["sink"]).unwrap();
         let mut reader = spool.reader("sink").unwrap();
-        let mut delivered = Counts::default();
-        while let Some(taken) = reader.take(Duration::ZERO).unwrap() {
-            delivered = delivered.plus(&Counts::of(taken.kinds()));
-        }
+        let (delivered, _) = all_of(&mut reader);
         reader.settle(&Settlement { delivered, ..Settlement::default() });
         let (account, waiting) = spool.status_now().readers["sink"].clone();
         assert_eq!((account.settled(), waiting), (all, Counts::default()), "bit {bit}");
@@ -145,6 +152,112 @@ fn a_flipped_bit_in_any_byte_costs_at_most_its_record_and_is_counted_by_kind() {
         for name in ["0000000000000003.seg", "0000000000000001.seg"] {
             let _ = fs::remove_file(directory.path().join(name));
         }
+    }
+}
+
+/// Whole and with right checksums, but not where they were written.
+#[test]
+fn records_that_stand_in_another_order_count_as_damaged_and_all_is_accounted_for() {
+    let (directory, segment, ends) = filled();
+    let whole = fs::read(&segment).unwrap();
+    let cuts: Vec<usize> = std::iter::once(100).chain(ends.iter().map(|end| *end as usize)).collect();
+    let record = |index: usize| &whole[cuts[index]..cuts[index + 1]];
+    // The order that is written, and what can be read of it.
+    let cases: [(&[usize], &[usize]); 4] = [
+        (&[0, 2, 1, 3], &[0, 2, 3]),
+        (&[3, 0, 1, 2], &[3]),
+        (&[0, 1, 1, 1, 2, 3], &[0, 1, 2, 3]),
+        (&[3, 2, 1, 0], &[3]),
+    ];
+    for (order, expected) in cases {
+        let (directory, segment, _) = filled();
+        let records: Vec<u8> = order.iter().flat_map(|index| record(*index)).copied().collect();
+        fs::write(&segment, [&whole[..100], &records].concat()).unwrap();
+        let (got, account, appended) = read(directory.path());
+        assert_eq!(got, expected, "{order:?}");
+        assert_eq!((account.settled(), appended), (self::appended(), self::appended()), "{order:?}");
+    }
+    drop(directory);
+}
+
+/// Where a segment ends is said by the next one's header; when that is damaged, by its own records.
+#[test]
+fn a_damaged_header_costs_nothing_of_the_segment_before_it() {
+    let (directory, _, _) = filled();
+    {
+        let spool = Spool::open(directory.path(), BOUNDS, &["sink"]).unwrap();
+        spool.append(&[6], b"after\n", now_ms()).unwrap();
+        spool.close().unwrap();
+    }
+    let next = directory.path().join("0000000000000002.seg");
+    let mut bytes = fs::read(&next).unwrap();
+    bytes[30] ^= 1;
+    fs::write(&next, &bytes).unwrap();
+    let spool = Spool::open(directory.path(), BOUNDS, &["sink"]).unwrap();
+    let mut reader = spool.reader("sink").unwrap();
+    let mut records = 0;
+    while reader.take(Duration::ZERO).unwrap().is_some() {
+        records += 1;
+    }
+    assert_eq!(records, KINDS.len() + 1);
+}
+
+/// A host without a clock of its own begins in 1970, until it is told the time.
+#[test]
+fn what_was_written_before_the_clock_was_set_is_not_taken_for_old() {
+    let directory = scratch();
+    let hour_ms = 3_600_000;
+    let expect = |time_ms: i64, read: bool| {
+        let spool = Spool::open(directory.path(), BOUNDS, &["sink"]).unwrap();
+        spool.append(&[1], b"waits\n", time_ms).unwrap();
+        spool.close().unwrap();
+        drop(spool);
+        let spool = Spool::open(directory.path(), BOUNDS, &["sink"]).unwrap();
+        // Ages are looked at when something comes.
+        spool.append(&[1], b"new\n", now_ms()).unwrap();
+        let mut reader = spool.reader("sink").unwrap();
+        let (delivered, lines) = all_of(&mut reader);
+        let expected: &[u8] = if read { b"waits\nnew\n" } else { b"new\n" };
+        assert_eq!(lines, expected, "written at {time_ms}");
+        reader.settle(&Settlement { delivered, ..Settlement::default() });
+        spool.close().unwrap();
+    };
+    expect(5_000, true);
+    expect(now_ms() + 90 * 24 * hour_ms, true);
+    expect(now_ms() - hour_ms / 2, true);
+    expect(now_ms() - 2 * hour_ms, false);
+}
+
+/// The segment that is written to goes away, or can't be read (a directory stands in for a disk that gives nothing back).
+#[test]
+fn a_segment_that_does_not_come_back_is_counted_and_holds_nothing_up() {
+    for is_gone in [true, false] {
+        let directory = scratch();
+        let spool = Spool::open(directory.path(), BOUNDS, &["sink"]).unwrap();
+        let mut reader = spool.reader("sink").unwrap();
+        spool.append(&[1, 1], b"{}\n{}\n", now_ms()).unwrap();
+        let segment = directory.path().join("0000000000000001.seg");
+        fs::remove_file(&segment).unwrap();
+        if !is_gone {
+            fs::create_dir(&segment).unwrap();
+        }
+        let mut failures = 0;
+        let mut take = || loop {
+            match reader.take(Duration::ZERO) {
+                Ok(taken) => return taken,
+                Err(_) => failures += 1,
+            }
+            assert!(failures < 10, "it fails for ever");
+        };
+        assert!(take().is_none());
+        spool.append(&[2], b"{}\n", now_ms()).unwrap();
+        assert_eq!(take().expect("what came afterwards").kinds(), [2]);
+        assert!(take().is_none());
+        assert_eq!(failures, if is_gone { 0 } else { 2 });
+        reader.settle(&Settlement { delivered: Counts::of(&[2]), ..Settlement::default() });
+        let (account, waiting) = spool.status_now().readers["sink"].clone();
+        assert_eq!((account.delivered.total(), account.lost(), waiting), (1, 2, Counts::default()));
+        assert_eq!(account.dropped["damaged"], Counts::of(&[1, 1]));
     }
 }
 
