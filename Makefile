@@ -63,7 +63,7 @@ next: build
 demo-fleet: setup-test next ## a fleet from nothing, in a virtual machine: the story of docs/tutorial.md
 	tests/demo-fleet/run
 
-demo-update: build ## the story of an update in a minute, on a scratch root
+demo-update: build ## the story of an update in half a minute, on a scratch root
 	tests/demo-update
 
 test-channel: setup-test build ## channels between Linnet and python-tuf

@@ -1,6 +1,23 @@
 //! Text for a terminal: nothing that another program wrote may steer it.
 
-use std::borrow::Cow;
+use std::{
+    borrow::Cow,
+    io::{self, Write},
+};
+
+/// Writes to standard output. Who stops reading, as `head` and `grep -q` do, has what they wanted.
+///
+/// # Errors
+/// When it can't be written, as to a file on a full disk.
+pub fn print(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    match written {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        Err(error) => Err(io::Error::new(error.kind(), format!("standard output: {error}"))),
+        Ok(()) => Ok(()),
+    }
+}
 
 /// The text with every character that a terminal could act on, or that could make text look like other text, shown as
 /// `\u{…}`.
@@ -17,6 +34,15 @@ pub fn sanitised(text: &str) -> Cow<'_, str> {
         }
     }
     Cow::Owned(safe)
+}
+
+/// The same for a text of several lines.
+pub fn sanitised_lines(text: &str) -> String {
+    text.lines().fold(String::new(), |mut out, line| {
+        out.push_str(&sanitised(line));
+        out.push('\n');
+        out
+    })
 }
 
 /// Control characters (C0, DEL, C1), line and paragraph separators, and marks that turn the direction of writing.

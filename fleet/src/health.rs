@@ -32,7 +32,7 @@ pub use activity::{Ring, Talkers, TalkingGroup, TalkingProgram};
 pub use hook::{Hook, RefusedHook};
 pub use limits::{LimitMode, LimitValues, Limits, MemoryEvents, Usage};
 pub use losses::{Losses, LossesByKind};
-pub use output::{Canary, NetworkSink, ProcessTable, Settings, Sink, SinkAccount, Spool};
+pub use output::{Canary, NetworkSink, ProcessTable, PushedMetrics, Settings, Sink, SinkAccount, Spool};
 pub use plugins::{Plugin, PluginChannel, PluginLosses, RefusedPlugin, Trial};
 pub use rates::{RateLimited, RateLimits};
 pub use remote::{ChannelHealth, DocumentId, RefusedDocument, Remote};
@@ -95,6 +95,9 @@ pub struct Health {
     /// Where metrics are told.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metrics: Option<String>,
+    /// Where they are sent; missing where they are not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pushed_metrics: Option<PushedMetrics>,
     /// Counters of hashing and script reading, by name.
     pub files: BTreeMap<String, u64>,
     /// The process table.

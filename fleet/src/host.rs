@@ -42,6 +42,15 @@ impl Host {
         Self::read_at(Path::new("/"))
     }
 
+    /// What events call this host by: its id where there is one, else the boot id, else the host name. OCSF demands one, and
+    /// these are the next best that are true.
+    #[must_use]
+    pub fn uid(&self) -> String {
+        let ids =
+            [self.host_id.as_ref().map(ToString::to_string), self.boot_id.as_ref().map(ToString::to_string)];
+        ids.into_iter().flatten().next().unwrap_or_else(|| self.hostname.clone())
+    }
+
     /// As [`Host::read`], with the files taken from below `root`.
     #[must_use]
     pub fn read_at(root: &Path) -> Self {

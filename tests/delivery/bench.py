@@ -7,6 +7,7 @@ many times over, so that what is measured is everything behind the kernel's ring
 backend is nginx, which answers each request and keeps nothing. Events of what the machine does besides are in the numbers.
 """
 
+import collections
 import json
 import os
 import pathlib
@@ -112,7 +113,14 @@ def events_of(health):
 
 
 def lost_of(health):
-    return sum(one["lost_ring"] + one["rate_limited"] + sum(one["dropped"].values()) + sum(one["shed"].values()) for one in health["losses"].values())
+    """How many, and why."""
+    reasons = collections.Counter()
+    for one in health["losses"].values():
+        reasons.update({"ring": one["lost_ring"], "rate_limited": one["rate_limited"]})
+        reasons.update(one["dropped"])
+        reasons.update({f"shed for {cause}": count for cause, count in one["shed"].items()})
+    named = ", ".join(f"{reason} {count:,}" for reason, count in reasons.items() if count)
+    return f"{reasons.total():,} ({named})" if named else "0"
 
 
 def to_file(work, records):

@@ -14,6 +14,7 @@ import time
 
 import clickhouse
 import otlp
+import still
 import syslog_cases
 from agent import Agent, account, cause, check_account, in_spool, settled
 from backend import Backend
@@ -91,7 +92,7 @@ def overflow():
 
 def main():
     failed = 0
-    cases = [failing, refused, overflow, *otlp.CASES, *syslog_cases.CASES, *clickhouse.CASES]
+    cases = [failing, refused, overflow, *otlp.CASES, *syslog_cases.CASES, *clickhouse.CASES, *still.CASES]
     if len(sys.argv) > 2:
         cases = [case for case in cases if sys.argv[2] in case.__name__]
         assert cases, f"no case has {sys.argv[2]} in its name"

@@ -34,6 +34,8 @@ pub(crate) enum Verdict {
         /// What the other side asked for.
         after: Option<Duration>,
     },
+    /// The other side fails: an outage, or something in this that it can't bear.
+    Failed(String),
     /// Not as this sink is set up: somebody has to look.
     Misconfigured(String),
 }
@@ -44,6 +46,8 @@ pub(crate) enum Item {
     Accepted,
     Refused(String),
     Later(String),
+    /// The other side fails on it, or at all.
+    Failed(String),
 }
 
 /// An event that is to be sent.
@@ -83,14 +87,15 @@ impl Backend {
             SinkKind::Http | SinkKind::Syslog => given.to_owned(),
             SinkKind::Elasticsearch => elasticsearch::url(given),
             SinkKind::SplunkHec => splunk::url(given),
-            SinkKind::Otlp => otlp::url(given),
+            SinkKind::Otlp => otlp::url(given, otlp::LOGS),
         }
     }
 
     pub fn content_type(&self) -> &'static str {
         match self.kind {
             SinkKind::Http | SinkKind::Elasticsearch => "application/x-ndjson",
-            SinkKind::SplunkHec | SinkKind::Otlp => "application/json",
+            SinkKind::SplunkHec => "application/json",
+            SinkKind::Otlp => otlp::CONTENT_TYPE,
             // Never posted.
             SinkKind::Syslog => "text/plain",
         }
@@ -114,21 +119,41 @@ impl Backend {
         match (self.kind, answer.status) {
             (SinkKind::Elasticsearch, 200) => elasticsearch::judge(&answer.body, events),
             (SinkKind::Otlp, 200) => otlp::judge(&answer.body, events),
+            (SinkKind::SplunkHec, _) => splunk::judge(answer),
             _ => by_status(answer),
         }
     }
 }
 
 /// What a status means where the body says nothing more (RFC 9110, section 15; 429 by RFC 6585).
-fn by_status(answer: &Answer) -> Verdict {
+pub(crate) fn by_status(answer: &Answer) -> Verdict {
     let why = || format!("answered {}{}", answer.status, excerpt(&answer.body));
     match answer.status {
         200..=299 => Verdict::Accepted,
         413 => Verdict::TooLarge,
-        400 | 415 | 422 => Verdict::Refused(why()),
-        408 | 425 | 429 | 500..=599 => Verdict::Later { why: why(), after: answer.retry_after },
+        400 if is_about_the_connection(&answer.body) => Verdict::Misconfigured(why()),
+        // The type and the encoding are the same for all events, so 415 is no fault of one.
+        400 | 422 => Verdict::Refused(why()),
+        408 | 425 | 429 | 503 => Verdict::Later { why: why(), after: answer.retry_after },
+        // Who says when to come again knows what is wrong.
+        500..=599 if answer.retry_after.is_some() => Verdict::Later { why: why(), after: answer.retry_after },
+        500..=599 => Verdict::Failed(why()),
         _ => Verdict::Misconfigured(why()),
     }
+}
+
+/// Whether a 400 is nginx's page for a client certificate that is missing or refused, or for HTTP where it wants HTTPS. From its
+/// first byte on, so that nothing that an event brought into an answer is taken for it.
+fn is_about_the_connection(body: &[u8]) -> bool {
+    const TITLES: [&str; 3] = [
+        "400 No required SSL certificate was sent",
+        "400 The SSL certificate error",
+        "400 The plain HTTP request was sent to HTTPS port",
+    ];
+    let head = String::from_utf8_lossy(body.get(..body.len().min(128)).unwrap_or_default());
+    let title =
+        head.strip_prefix("<html>").map(str::trim_start).and_then(|rest| rest.strip_prefix("<head><title>"));
+    title.is_some_and(|title| TITLES.iter().any(|one| title.starts_with(one)))
 }
 
 /// The beginning of what the other side says, for a log and a terminal. Nothing of an answer comes into a message but
@@ -163,9 +188,27 @@ mod tests {
         }
         let why = "answered 503: a [2Jb".to_owned();
         assert_eq!(judged(503), Verdict::Later { why, after: Some(Duration::from_secs(7)) });
+        assert!(matches!(judged(502), Verdict::Later { .. }));
+        let plain = Answer { status: 500, retry_after: None, body: Vec::new() };
+        assert_eq!(by_status(&plain), Verdict::Failed("answered 500".to_owned()));
         assert_eq!(judged(413), Verdict::TooLarge);
         assert!(matches!(judged(400), Verdict::Refused(_)));
         assert!(matches!(judged(401), Verdict::Misconfigured(_)));
         assert!(matches!(judged(302), Verdict::Misconfigured(_)));
+        assert!(matches!(judged(415), Verdict::Misconfigured(_)));
+    }
+
+    #[test]
+    fn a_page_about_the_certificate_is_about_no_event_unless_an_event_brought_it() {
+        let page = "<html>\r\n<head><title>400 No required SSL certificate was sent</title></head>\r\n<body>";
+        let judged = |body: &str| {
+            by_status(&Answer { status: 400, retry_after: None, body: body.as_bytes().to_vec() })
+        };
+        assert!(matches!(judged(page), Verdict::Misconfigured(_)));
+        assert!(matches!(judged(&format!("cannot parse: {page}")), Verdict::Refused(_)));
+        assert!(matches!(
+            judged("<html>\r\n<head><title>400 Bad Request</title></head>"),
+            Verdict::Refused(_)
+        ));
     }
 }

@@ -4,15 +4,15 @@ use std::{io::Write, time::Duration};
 
 use flate2::{Compression as Level, write::GzEncoder};
 use jiff::Timestamp;
-use linnet_fleet::channel::{Unusable, proxy, retry_after, tls_config};
-use linnet_settings::sinks::{Compression, NetworkSink};
-use ureq::{Agent, config::Config, http::header};
+use linnet_fleet::channel::{Lookup, Unusable, proxy, retry_after, tls_config};
+use linnet_settings::peer::{Compression, Peer};
+use ureq::{Agent, config::Config, http::header, unversioned::transport::DefaultConnector};
 use zeroize::Zeroizing;
 
 use crate::{
     backend::Answer,
     secret::{self, SecretError},
-    transport::{CERTIFICATE_HINT, own_certificate},
+    transport::{certificate_hint, own_certificate},
 };
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -49,8 +49,8 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    pub fn new(sink: &NetworkSink, url: String, content_type: &'static str) -> Result<Self, ClientError> {
-        let proxy = proxy(sink.proxy.as_deref()).map_err(ClientError::Proxy)?;
+    pub fn new(peer: Peer<'_>, url: String, content_type: &'static str) -> Result<Self, ClientError> {
+        let proxy = proxy(peer.proxy).map_err(ClientError::Proxy)?;
         let mut config = Config::builder()
             .http_status_as_error(false)
             // A redirect would take secrets and events to where nobody sent them.
@@ -61,21 +61,21 @@ impl Client {
             .max_idle_connections_per_host(1)
             .max_idle_age(MAX_IDLE)
             .timeout_connect(Some(CONNECT_TIMEOUT))
-            .timeout_global(Some(Duration::from_secs(sink.timeout_s.into())))
+            .timeout_global(Some(Duration::from_secs(peer.timeout_s.into())))
             .user_agent(concat!("linnet/", env!("CARGO_PKG_VERSION")))
             .accept_encoding("identity")
             .proxy(proxy);
         if url.starts_with("https:") {
-            let tls =
-                tls_config(sink.tls.ca_file.as_deref(), own_certificate(sink)).map_err(ClientError::Tls)?;
+            let tls = tls_config(peer.tls.ca_file.as_deref(), own_certificate(peer.tls))
+                .map_err(ClientError::Tls)?;
             config = config.https_only(true).tls_config(tls);
         }
-        let header = sink.auth.as_ref().map(secret::header).transpose()?;
+        let header = peer.auth.map(secret::header).transpose()?;
         Ok(Self {
-            agent: config.build().new_agent(),
+            agent: Agent::with_parts(config.build(), DefaultConnector::default(), Lookup),
             url,
             content_type,
-            compression: sink.compression,
+            compression: peer.compression,
             header,
             packed: Vec::new(),
         })
@@ -114,10 +114,14 @@ impl Client {
 /// What went wrong, and what an operator can do about it.
 fn explain(error: &ureq::Error) -> String {
     let text = error.to_string();
-    let hint = if text.contains("certificate") {
-        CERTIFICATE_HINT
+    let hint = certificate_hint(&text);
+    let hint = if !hint.is_empty() {
+        hint
     } else if matches!(error, ureq::Error::HostNotFound) {
         ": is the name right, and does this host have name lookup?"
+    } else if matches!(error, ureq::Error::Io(error) if error.kind() == std::io::ErrorKind::ConnectionRefused)
+    {
+        ": nothing listens there: is the port right, and does the server run?"
     } else {
         ""
     };

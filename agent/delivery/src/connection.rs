@@ -5,6 +5,8 @@
 //!   the other side's kernel has acknowledged it, over a unix socket its process has read it. Until then it is sent again, whole.
 //!   A datagram socket says the same when its reader dies, so there an empty datagram asks whether it lives;
 //! - before a batch it is looked whether the other side has gone: the first write into a connection that was closed succeeds;
+//! - in TLS 1.3 a server judges the client's certificate when the client's handshake is over. So the first batch of a connection
+//!   counts when the server has had time to refuse, and has not ([`REFUSAL`]);
 //! - every wait ends with the sink's timeout.
 //!
 //! It must not take more for delivered than that: what a server does with what it got is not to be known from here.
@@ -20,12 +22,13 @@ use std::{
 
 use linnet_fleet::channel::{Unusable, tls_client_config};
 use linnet_settings::{sinks::NetworkSink, syslog::SyslogAddress};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 use rustls::{ClientConfig, ClientConnection, StreamOwned, pki_types::ServerName};
 
 use crate::{
     backend::{Item, Verdict},
     syslog::messages,
-    transport::{CERTIFICATE_HINT, own_certificate},
+    transport::{certificate_hint, own_certificate},
     unsent::unsent_bytes,
 };
 
@@ -33,6 +36,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Pauses between two looks at what is unsent, each twice as long as the one before.
 const FIRST_LOOK: Duration = Duration::from_millis(1);
 const LAST_LOOK: Duration = Duration::from_millis(32);
+/// How long a server may take to refuse a client whose handshake is over.
+const REFUSAL: Duration = Duration::from_millis(500);
 /// A server that talks has no say here; so much of it is read away at a time.
 const MAX_READS: usize = 16;
 
@@ -72,7 +77,7 @@ impl Connection {
     pub fn new(sink: &NetworkSink) -> Result<Self, ConnectionError> {
         let way = match SyslogAddress::parse(&sink.url).ok_or(ConnectionError::Address)? {
             SyslogAddress::Tls { host, port } => {
-                let config = tls_client_config(sink.tls.ca_file.as_deref(), own_certificate(sink))
+                let config = tls_client_config(sink.tls.ca_file.as_deref(), own_certificate(&sink.tls))
                     .map_err(ConnectionError::Tls)?;
                 let name =
                     ServerName::try_from(host.clone()).map_err(|_| ConnectionError::Name(host.clone()))?;
@@ -88,10 +93,14 @@ impl Connection {
     pub fn send(&mut self, body: &[u8], events: usize) -> Result<(Verdict, u64), String> {
         // Whatever goes wrong, the next try has a new connection.
         let kept = self.socket.take().and_then(|mut socket| socket.is_open().ok().map(|()| socket));
+        let is_new = kept.is_none();
         let mut socket = kept.map_or_else(|| self.connect(), Ok)?;
-        let until = Instant::now() + self.timeout;
         let verdict = socket.write(body, events).map_err(|error| explain(&error))?;
-        settle(&mut socket, until).map_err(|error| explain(&error))?;
+        settle(&mut socket, Instant::now() + self.timeout).map_err(|error| explain(&error))?;
+        if is_new && matches!(socket, Socket::Tls(_)) {
+            std::thread::sleep(REFUSAL);
+            socket.is_open().map_err(|error| explain(&error))?;
+        }
         self.socket = Some(socket);
         Ok((verdict, body.len() as u64))
     }
@@ -153,12 +162,22 @@ fn connect_unix(path: &Path, timeout: Duration) -> io::Result<Socket> {
             Ok(Socket::Datagrams(datagrams))
         }
         Err(error) if error.raw_os_error() == Some(libc::EPROTOTYPE) => {
-            let stream = UnixStream::connect(path)?;
+            let stream = connect_unix_stream(path)?;
             stream.set_write_timeout(Some(timeout))?;
             Ok(Socket::UnixStream(stream))
         }
         Err(error) => Err(error),
     }
+}
+
+/// The library's `connect` waits without end for a process that stands still and whose backlog is full.
+fn connect_unix_stream(path: &Path) -> io::Result<UnixStream> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    connect(&socket, &SocketAddrUnix::new(path)?)?;
+    let stream = UnixStream::from(socket);
+    stream.set_nonblocking(false)?;
+    Ok(stream)
 }
 
 /// Until nothing is unsent. A connection that ends before that is an error, and so is one that ends just then: what a reset
@@ -284,12 +303,11 @@ fn write_datagrams(socket: &UnixDatagram, body: &[u8], events: usize) -> io::Res
 
 /// What went wrong, and what an operator can do about it.
 fn explain(error: &io::Error) -> String {
-    let hint = match error.kind() {
-        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
-            return format!("the server does not read: {error}");
+    match error.kind() {
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => format!("the server does not read: {error}"),
+        _ => {
+            let text = error.to_string();
+            format!("{text}{}", certificate_hint(&text))
         }
-        _ if error.to_string().contains("certificate") => CERTIFICATE_HINT,
-        _ => "",
-    };
-    format!("{error}{hint}")
+    }
 }

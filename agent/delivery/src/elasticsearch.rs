@@ -59,8 +59,8 @@ struct Created {
 #[derive(Default)]
 struct Error {
     #[serde(rename = "type")]
-    kind: String,
-    reason: String,
+    kind: Option<String>,
+    reason: Option<String>,
 }
 
 /// What a 200 means: there may be errors in it.
@@ -81,12 +81,15 @@ pub(crate) fn judge(body: &[u8], events: usize) -> Verdict {
     let item = |action: Action| {
         let error = action.create.error.unwrap_or_default();
         let why = || {
-            let (kind, reason) = (error.kind.as_bytes(), error.reason.as_bytes());
-            format!("{} {}{}", action.create.status, beginning(kind), excerpt(reason))
+            let text = |field: &Option<String>| field.clone().unwrap_or_default().into_bytes();
+            let (kind, reason) = (text(&error.kind), text(&error.reason));
+            format!("{} {}{}", action.create.status, beginning(&kind), excerpt(&reason))
         };
         match action.create.status {
             200..=299 | 409 => Item::Accepted,
-            429 | 500..=599 => Item::Later(why()),
+            // No right to the index, an index that is not there or not to be written: the event is not to blame.
+            401 | 403 | 404 | 429 | 503 => Item::Later(why()),
+            500..=599 => Item::Failed(why()),
             _ => Item::Refused(why()),
         }
     };
@@ -124,6 +127,16 @@ mod tests {
         assert_eq!(items.get(1), Some(&Item::Accepted));
         assert_eq!(items.get(2), Some(&Item::Refused("400 mapper_parsing_exception: no".to_owned())));
         assert!(matches!(items.get(3), Some(Item::Later(_))));
+    }
+
+    #[test]
+    fn an_event_is_not_to_blame_for_the_index_and_a_reason_may_be_none() {
+        for status in [401, 403, 404, 429, 503] {
+            let body = format!(
+                r#"{{"errors":true,"items":[{{"create":{{"status":{status},"error":{{"type":null,"reason":null}}}}}}]}}"#
+            );
+            assert_eq!(judge(body.as_bytes(), 1), Verdict::Each(vec![Item::Later(format!("{status} "))]));
+        }
     }
 
     #[test]

@@ -17,15 +17,18 @@ use crate::{
     line::{self, Device, Head},
 };
 
-const ENDPOINT: &str = "/v1/logs";
+/// Where logs and metrics go, on a server that is only named.
+pub(crate) const LOGS: &str = "/v1/logs";
+pub(crate) const METRICS: &str = "/v1/metrics";
+pub(crate) const CONTENT_TYPE: &str = "application/json";
 const END_OF_RESOURCE: &[u8] = b"]}]}";
 
 /// The url is taken as it is, but where only the server is named.
-pub(crate) fn url(given: &str) -> String {
+pub(crate) fn url(given: &str, endpoint: &str) -> String {
     let bare = given.split_once("://").is_none_or(|(_, rest)| {
         rest.split_once('/').is_none_or(|(_, path)| path.is_empty()) && !rest.contains('?')
     });
-    if bare { format!("{}{ENDPOINT}", given.trim_end_matches('/')) } else { given.to_owned() }
+    if bare { format!("{}{endpoint}", given.trim_end_matches('/')) } else { given.to_owned() }
 }
 
 /// Writes one request. Events of one host in a row share a resource.
@@ -55,7 +58,13 @@ pub(crate) fn encode<'l>(events: impl Iterator<Item = Event<'l>>, out: &mut Vec<
 fn begin_resource(device: Option<Device<'_>>, out: &mut Vec<u8>) {
     out.extend_from_slice(br#"{"resource":{"attributes":["#);
     attribute("service.name", "linnet-agent", out);
-    for (key, value) in [("host.id", device.map(|it| it.id)), ("host.name", device.and_then(|it| it.name))] {
+    out.push(b',');
+    attribute("service.version", env!("CARGO_PKG_VERSION"), out);
+    let id = device.map(|it| it.id);
+    // There is one agent on a host.
+    for (key, value) in
+        [("service.instance.id", id), ("host.id", id), ("host.name", device.and_then(|it| it.name))]
+    {
         if let Some(value) = value {
             out.push(b',');
             attribute(key, value, out);
@@ -152,8 +161,13 @@ struct Response {
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct PartialSuccess {
-    #[serde(alias = "rejected_log_records")]
-    rejected_log_records: Option<Int64>,
+    #[serde(
+        alias = "rejectedLogRecords",
+        alias = "rejected_log_records",
+        alias = "rejectedDataPoints",
+        alias = "rejected_data_points"
+    )]
+    rejected: Option<Int64>,
     #[serde(alias = "error_message")]
     error_message: Option<String>,
 }
@@ -175,22 +189,25 @@ impl Int64 {
     }
 }
 
+/// What the body of a 200 says: how many records or data points were rejected, and why. None for what is no such answer.
+pub(crate) fn rejected(body: &[u8]) -> Option<(usize, String)> {
+    // An empty message is an empty body where the server mistook the encoding.
+    let response = if body.is_empty() { Response::default() } else { serde_json::from_slice(body).ok()? };
+    let partial = response.partial_success.unwrap_or_default();
+    let rejected = partial.rejected.map_or(Some(0), |count| count.get())?;
+    let message = partial.error_message.unwrap_or_default();
+    Some((usize::try_from(rejected).unwrap_or(0), excerpt(message.as_bytes())))
+}
+
 /// What a 200 means: some of the records may have been rejected, and which is not said.
 pub(crate) fn judge(body: &[u8], events: usize) -> Verdict {
-    // An empty message is an empty body where the server mistook the encoding.
-    let response = if body.is_empty() { Ok(Response::default()) } else { serde_json::from_slice(body) };
-    let odd = || Verdict::Later {
-        why: format!("answered 200 with something else than an ExportLogsServiceResponse{}", excerpt(body)),
-        after: None,
+    let Some((rejected, message)) = rejected(body) else {
+        let why =
+            format!("answered 200 with something else than an ExportLogsServiceResponse{}", excerpt(body));
+        return Verdict::Later { why, after: None };
     };
-    let Ok(Response { partial_success }) = response else { return odd() };
-    let Some(partial) = partial_success else { return Verdict::Accepted };
-    let Some(rejected) = partial.rejected_log_records.map_or(Some(0), |count| count.get()) else {
-        return odd();
-    };
-    let message = partial.error_message.unwrap_or_default();
-    let why = || format!("rejected {rejected} of {events} records{}", excerpt(message.as_bytes()));
-    match usize::try_from(rejected).unwrap_or(0) {
+    let why = || format!("rejected {rejected} of {events} records{message}");
+    match rejected {
         0 => Verdict::Accepted,
         rejected if rejected < events => Verdict::Partly { refused: rejected, why: why() },
         _ => Verdict::Each(vec![Item::Refused(why()); events]),
@@ -250,8 +267,11 @@ mod tests {
         assert_eq!(lens.collect::<Vec<_>>(), [2, 1]);
         let attributes = &resources[1]["resource"]["attributes"];
         assert_eq!(attributes[0]["value"]["stringValue"], "linnet-agent");
-        assert_eq!(attributes[1]["value"]["stringValue"], "b");
-        assert_eq!(attributes[2]["value"]["stringValue"], "h\"b");
+        let told: Vec<&str> =
+            attributes.as_array().unwrap().iter().filter_map(|one| one["key"].as_str()).collect();
+        assert_eq!(told, ["service.name", "service.version", "service.instance.id", "host.id", "host.name"]);
+        assert_eq!(attributes[3]["value"]["stringValue"], "b");
+        assert_eq!(attributes[4]["value"]["stringValue"], "h\"b");
         assert_eq!(encoded(&[]), serde_json::json!({"resourceLogs": []}));
     }
 
@@ -285,10 +305,10 @@ mod tests {
 
     #[test]
     fn the_endpoint_is_added_where_only_the_server_is_named() {
-        assert_eq!(url("https://c:4318"), "https://c:4318/v1/logs");
-        assert_eq!(url("https://c:4318/"), "https://c:4318/v1/logs");
+        assert_eq!(url("https://c:4318", LOGS), "https://c:4318/v1/logs");
+        assert_eq!(url("https://c:4318/", LOGS), "https://c:4318/v1/logs");
         for whole in ["https://c/v1/logs", "https://c/otlp/v1/logs?tenant=1"] {
-            assert_eq!(url(whole), whole);
+            assert_eq!(url(whole, LOGS), whole);
         }
     }
 }

@@ -10,35 +10,42 @@ const DOWN_AFTER: u32 = 5;
 /// Events of a request to one that is down: enough to see whether it lives.
 const PROBE_EVENTS: usize = 50;
 /// Refusals in a row after which it is likelier that all is refused than that each event is bad.
-const SUSPICIOUS: u32 = 100;
+const SUSPICIOUS: usize = 100;
 
 /// How a backend has behaved of late.
 #[derive(Clone, Debug)]
 pub(crate) struct Pace {
     backoff: Backoff,
-    refusals: u32,
+    refusals: usize,
+    at_most: usize,
 }
 
 impl Pace {
     pub fn new(cap: Duration) -> Self {
-        Self { backoff: Backoff::new(FIRST.min(cap), cap), refusals: 0 }
+        Self { backoff: Backoff::new(FIRST.min(cap), cap), refusals: 0, at_most: usize::MAX }
     }
 
     /// It has taken something.
     pub fn succeeded(&mut self) {
         self.backoff.reset();
         self.refusals = 0;
+        // Not all at once: it may be the size that it can't take.
+        self.at_most = self.at_most.saturating_mul(2);
     }
 
     /// It has not answered, or not well: how long to leave it alone.
     pub fn failed(&mut self, asked: Option<Duration>, dice: u64) -> Duration {
-        self.backoff.after_failure(asked, dice)
+        let wait = self.backoff.after_failure(asked, dice);
+        if self.is_down() {
+            self.at_most = PROBE_EVENTS;
+        }
+        wait
     }
 
-    /// It has refused one event: how long to wait before the next is tried. A sink that is set up wrongly must not
-    /// empty the spool into the dead-letter file in a minute.
-    pub fn refused(&mut self, dice: u64) -> Option<Duration> {
-        self.refusals = self.refusals.saturating_add(1);
+    /// It has refused so many events and taken none: how long to wait before the next are tried. A sink that is set up
+    /// wrongly must not empty the spool into the dead-letter file in a minute.
+    pub fn refused(&mut self, events: usize, dice: u64) -> Option<Duration> {
+        self.refusals = self.refusals.saturating_add(events);
         (self.refusals > SUSPICIOUS).then(|| self.backoff.after_failure(None, dice))
     }
 
@@ -49,7 +56,7 @@ impl Pace {
 
     /// Most events of the next request.
     pub fn most_events(&self, wanted: usize) -> usize {
-        if self.is_down() { wanted.min(PROBE_EVENTS) } else { wanted }
+        wanted.min(self.at_most)
     }
 }
 
@@ -65,16 +72,19 @@ mod tests {
             assert!(pace.failed(None, u64::MAX) <= Duration::from_secs(60));
         }
         assert_eq!(pace.most_events(2000), PROBE_EVENTS);
-        pace.succeeded();
-        assert_eq!(pace.most_events(2000), 2000);
+        for events in [100, 200, 400, 800, 1600, 2000] {
+            pace.succeeded();
+            assert_eq!(pace.most_events(2000), events);
+        }
     }
 
     #[test]
     fn single_refusals_cost_no_time_and_refusals_of_everything_do() {
         let mut pace = Pace::new(Duration::from_secs(60));
-        assert!((0..SUSPICIOUS).all(|_| pace.refused(0).is_none()));
-        assert!(pace.refused(0).is_some());
+        assert!((0..SUSPICIOUS).all(|_| pace.refused(1, 0).is_none()));
+        assert!(pace.refused(1, 0).is_some());
+        assert!(pace.refused(1, 0).is_some());
         pace.succeeded();
-        assert!(pace.refused(0).is_none());
+        assert!(pace.refused(1, 0).is_none());
     }
 }

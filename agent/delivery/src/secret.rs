@@ -7,7 +7,7 @@ use std::{
 };
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use linnet_settings::sinks::Auth;
+use linnet_settings::peer::Auth;
 use zeroize::Zeroizing;
 
 /// Tokens and passwords are short.

@@ -4,7 +4,12 @@
 
 use std::io::Write;
 
-use crate::line::time_ms;
+use serde::Deserialize;
+
+use crate::{
+    backend::{Answer, Verdict, by_status, excerpt},
+    line::time_ms,
+};
 
 const ENDPOINT: &str = "/services/collector/event";
 
@@ -24,9 +29,50 @@ pub(crate) fn encode(line: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(b"}\n");
 }
 
+/// What every answer of the collector has.
+#[derive(Deserialize)]
+struct Said {
+    code: u32,
+}
+
+/// "Incorrect index", "Data channel is missing": said of an event, and true of all of them.
+const OF_THE_SINK: [u32; 2] = [7, 10];
+
+/// A success is one by its code: what stands before a collector answers 200 with a page of its own.
+pub(crate) fn judge(answer: &Answer) -> Verdict {
+    let code = serde_json::from_slice::<Said>(&answer.body).ok().map(|said| said.code);
+    match (answer.status, code) {
+        (200, Some(0)) => Verdict::Accepted,
+        (200, _) => Verdict::Later {
+            why: format!("answered 200 with something else than success{}", excerpt(&answer.body)),
+            after: answer.retry_after,
+        },
+        (400, Some(code)) if OF_THE_SINK.contains(&code) => {
+            Verdict::Misconfigured(format!("answered 400{}", excerpt(&answer.body)))
+        }
+        _ => by_status(answer),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_its_own_success_takes_events_away_and_an_index_is_no_fault_of_an_event() {
+        let judged =
+            |status, body: &str| judge(&Answer { status, retry_after: None, body: body.as_bytes().to_vec() });
+        assert_eq!(judged(200, r#"{"text":"Success","code":0}"#), Verdict::Accepted);
+        for body in ["", "<html>log in", "{}", r#"{"text":"Server is busy","code":9}"#] {
+            assert!(matches!(judged(200, body), Verdict::Later { .. }), "{body}");
+        }
+        for body in [r#"{"text":"Incorrect index","code":7,"invalid-event-number":0}"#, r#"{"code":10}"#] {
+            assert!(matches!(judged(400, body), Verdict::Misconfigured(_)), "{body}");
+        }
+        assert!(matches!(judged(400, r#"{"text":"Invalid data format","code":6}"#), Verdict::Refused(_)));
+        assert!(matches!(judged(403, r#"{"text":"Invalid token","code":4}"#), Verdict::Misconfigured(_)));
+        assert!(matches!(judged(503, r#"{"text":"Server is busy","code":9}"#), Verdict::Later { .. }));
+    }
 
     #[test]
     fn an_event_is_wrapped_with_its_time_in_seconds() {

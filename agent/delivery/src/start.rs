@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use linnet_settings::sinks::NetworkSink;
+use linnet_settings::{peer::shown, sinks::NetworkSink};
 use linnet_spool::Spool;
 
 use crate::{
@@ -16,9 +16,6 @@ use crate::{
     report::{Board, Report},
     worker::{Worker, wanted},
 };
-
-/// How long the threads are waited for at the end. One that hangs in a request is left behind; the spool has its events.
-const LAST: Duration = Duration::from_secs(8);
 
 /// Why a sink does not start.
 #[derive(Debug, thiserror::Error)]
@@ -79,6 +76,8 @@ impl Delivery {
                 body: Vec::new(),
                 logged: None,
                 stop_by: None,
+                taken: 0,
+                pause: None,
             };
             let sender = sender.clone();
             // The kernel keeps 15 bytes of a thread's name.
@@ -88,20 +87,21 @@ impl Delivery {
                 let _ = sender.send(());
             };
             thread.spawn(run).map_err(|source| StartError::Thread { name: name.clone(), source })?;
-            running.push((name.clone(), sink.url.clone(), board));
+            running.push((name.clone(), shown(&sink.url).to_owned(), board));
         }
         Ok(Self { spool: spool.clone(), sinks: running, done })
     }
 
-    /// Each sink's name and url, and how it is.
+    /// Each sink's name and url as it may be shown, and how it is.
     pub fn reports(&self) -> impl Iterator<Item = (&str, &str, Report)> {
         self.sinks.iter().map(|(name, url, board)| (name.as_str(), url.as_str(), board.read()))
     }
 
-    /// Lets the sinks deliver what they can in a few seconds, and stores how far they came.
-    pub fn finish(&self) {
+    /// Lets the sinks deliver what they can in this time, and stores how far they came. A thread that hangs in a request is left
+    /// behind; the spool has its events.
+    pub fn finish(&self, patience: Duration) {
         self.spool.stop();
-        let until = Instant::now() + LAST;
+        let until = Instant::now() + patience;
         for _ in &self.sinks {
             if self.done.recv_timeout(until.saturating_duration_since(Instant::now())).is_err() {
                 log::warn!("a sink hangs in a request and is left behind; what it was sending comes again");

@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
-use linnet_settings::sinks::{NetworkSink, SinkKind};
+use linnet_settings::{
+    peer::Tls,
+    sinks::{NetworkSink, SinkKind},
+};
 
 use crate::{
     backend::{Backend, Verdict},
@@ -10,13 +13,21 @@ use crate::{
     connection::Connection,
 };
 
-/// What to do about a certificate that is not accepted.
-pub(crate) const CERTIFICATE_HINT: &str =
-    ": is tls.ca_file the authority that signed it, the name right, and the clock?";
+/// What to do about a certificate that is not accepted; nothing where an error is about something else.
+pub(crate) fn certificate_hint(error: &str) -> &'static str {
+    let error = error.to_lowercase();
+    if error.contains("fatal alert") {
+        ": the server refuses: does it want another tls.certificate_file, or one at all?"
+    } else if error.contains("certificate") {
+        ": is tls.ca_file the authority that signed it, the name right, and the clock?"
+    } else {
+        ""
+    }
+}
 
 /// The files of this host's certificate and key, if it shows one.
-pub(crate) fn own_certificate(sink: &NetworkSink) -> Option<(&Path, &Path)> {
-    sink.tls.certificate_file.as_deref().zip(sink.tls.key_file.as_deref())
+pub(crate) fn own_certificate(tls: &Tls) -> Option<(&Path, &Path)> {
+    tls.certificate_file.as_deref().zip(tls.key_file.as_deref())
 }
 
 /// The way to one backend.
@@ -30,7 +41,7 @@ impl Transport {
     pub fn new(sink: &NetworkSink, backend: &Backend) -> Result<Self, String> {
         match sink.kind {
             SinkKind::Syslog => Connection::new(sink).map(Self::Syslog).map_err(|error| error.to_string()),
-            _ => Client::new(sink, backend.url(&sink.url), backend.content_type())
+            _ => Client::new(sink.peer(), backend.url(&sink.url), backend.content_type())
                 .map(|client| Self::Http(Box::new(client)))
                 .map_err(|error| error.to_string()),
         }
@@ -50,8 +61,6 @@ impl Transport {
 
 #[cfg(test)]
 mod tests {
-    use linnet_settings::sinks::SinkTls;
-
     use super::*;
 
     #[test]
@@ -59,7 +68,7 @@ mod tests {
         for (kind, url) in
             [(SinkKind::Http, "https://siem:8080/"), (SinkKind::Syslog, "syslog+tls://siem:6514")]
         {
-            let tls = SinkTls { ca_file: Some("/nowhere/ca.pem".into()), ..SinkTls::default() };
+            let tls = Tls { ca_file: Some("/nowhere/ca.pem".into()), ..Tls::default() };
             let sink = NetworkSink { kind, url: url.to_owned(), tls, ..NetworkSink::default() };
             let error = Transport::new(&sink, &Backend::new(&sink)).err().unwrap();
             assert!(error.starts_with(r#"tls.ca_file: read "/nowhere/ca.pem": No such file"#), "{error}");

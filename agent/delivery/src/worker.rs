@@ -2,7 +2,6 @@
 
 use std::{
     collections::VecDeque,
-    ops::Range,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -14,6 +13,7 @@ use linnet_spool::{Counts, Reader, Settlement, Taken};
 
 use crate::{
     backend::{Backend, Event, Item, Verdict},
+    load::{Fate, Load, Part},
     pace::Pace,
     refused::DeadLetters,
     report::Board,
@@ -53,6 +53,10 @@ pub(crate) struct Worker {
     pub body: Vec<u8>,
     pub logged: Option<Instant>,
     pub stop_by: Option<Instant>,
+    /// Requests of which something was taken.
+    pub taken: u64,
+    /// To rest before the next request: after what was refused, when that is settled.
+    pub pause: Option<Duration>,
 }
 
 /// Which kinds a sink wants.
@@ -67,21 +71,6 @@ pub(crate) fn wanted(sink: &NetworkSink) -> [bool; linnet_spool::KINDS] {
     wanted
 }
 
-/// The events of a request, or of what is left of it.
-#[derive(Default)]
-struct Load {
-    lines: Vec<u8>,
-    events: Vec<(Range<usize>, u8)>,
-}
-
-impl Load {
-    fn line(&self, event: usize) -> (&[u8], u8) {
-        self.events
-            .get(event)
-            .map_or((&[], 0), |(range, kind)| (self.lines.get(range.clone()).unwrap_or_default(), *kind))
-    }
-}
-
 /// Somebody wants the thread to end.
 struct Stopped;
 
@@ -90,13 +79,13 @@ impl Worker {
     pub fn run(mut self) {
         loop {
             let mut settlement = Settlement::default();
-            let load = match self.gather(&mut settlement) {
+            let mut load = match self.gather(&mut settlement) {
                 Ok(Some(load)) => load,
                 Ok(None) if self.is_over() => return,
                 Ok(None) => continue,
                 Err(Stopped) => return,
             };
-            if self.deliver(&load, &mut settlement).is_err() {
+            if self.deliver(&mut load, &mut settlement).is_err() {
                 return;
             }
             self.reader.settle(&settlement);
@@ -157,55 +146,61 @@ impl Worker {
                 settlement.filtered.count(kind);
                 continue;
             }
-            let start = load.lines.len();
-            load.lines.extend_from_slice(line);
-            load.events.push((start..load.lines.len(), kind));
+            load.add(line, kind);
         }
     }
 
     /// Sends until every event has found its end.
-    fn deliver(&mut self, load: &Load, settlement: &mut Settlement) -> Result<(), Stopped> {
-        let mut parts: VecDeque<Vec<usize>> = self.cut(load).into();
+    fn deliver(&mut self, load: &mut Load, settlement: &mut Settlement) -> Result<(), Stopped> {
+        let mut parts = load.cut(0, self.max_events, self.max_bytes);
         while let Some(mut part) = parts.pop_front() {
-            let most = self.pace.most_events(part.len());
-            if most < part.len() {
-                parts.push_front(part.split_off(most));
+            if let Some(wait) = self.pause.take() {
+                self.rest(wait)?;
             }
-            match self.send(load, &part) {
-                Verdict::Accepted => {
-                    self.pace.succeeded();
+            if let Some(rest) = part.cut(self.pace.most_events(part.events.len())) {
+                parts.push_front(rest);
+            }
+            let alone = match part.events.as_slice() {
+                [event] => Some(*event),
+                _ => None,
+            };
+            match (self.send(load, &part.events), alone) {
+                (Verdict::Accepted, _) => {
                     self.note_success();
-                    part.iter().for_each(|&event| settlement.delivered.count(load.line(event).1));
+                    part.events.iter().for_each(|&event| settlement.delivered.count(load.line(event).1));
                 }
-                Verdict::Each(items) => {
-                    if let Some(rest) = self.settle_each(load, &part, items, settlement)? {
-                        parts.push_front(rest);
+                (Verdict::Each(items), _) => {
+                    self.settle_each(load, &part, items, settlement, &mut parts)?;
+                }
+                (Verdict::Partly { refused, why }, _) => {
+                    self.note_success();
+                    self.settle_partly(load, &part.events, refused, &why, settlement);
+                }
+                (Verdict::Refused(why), Some(event)) => {
+                    self.put_aside(load, event, &why, settlement);
+                    self.pause = self.pace.refused(1, dice());
+                }
+                (Verdict::TooLarge, Some(event)) => {
+                    self.put_aside(load, event, "answered 413: too large, alone", settlement);
+                    self.pause = self.pace.refused(1, dice());
+                }
+                (Verdict::Refused(_) | Verdict::TooLarge, None) => {
+                    let half = part.events.len() / 2;
+                    if let Some(other) = part.cut(half) {
+                        parts.push_front(other);
                     }
-                }
-                Verdict::Partly { refused, why } => {
-                    self.pace.succeeded();
-                    self.note_success();
-                    self.settle_partly(load, &part, refused, &why, settlement);
-                }
-                Verdict::Refused(why) if part.len() == 1 => {
-                    self.refuse(load, part.first().copied().unwrap_or_default(), &why, settlement)?;
-                }
-                Verdict::TooLarge if part.len() == 1 => {
-                    let why = "answered 413: too large, alone";
-                    self.refuse(load, part.first().copied().unwrap_or_default(), why, settlement)?;
-                }
-                Verdict::Refused(_) | Verdict::TooLarge => {
-                    let half = part.split_off(part.len() / 2);
-                    parts.push_front(half);
                     parts.push_front(part);
                 }
-                Verdict::Later { why, after } => {
+                (Verdict::Later { why, after }, _) => {
                     parts.push_front(part);
                     self.back_off(&why, after)?;
                 }
-                Verdict::Misconfigured(why) => {
+                (Verdict::Failed(why), _) => {
+                    self.take_differently(load, part, &why, settlement, &mut parts);
+                    self.back_off(&why, None)?;
+                }
+                (Verdict::Misconfigured(why), _) => {
                     parts.push_front(part);
-                    // Secrets and certificates are read again: they may have been replaced.
                     self.transport = None;
                     self.back_off(&why, None)?;
                 }
@@ -214,22 +209,39 @@ impl Worker {
         Ok(())
     }
 
-    /// Into requests of the allowed size.
-    fn cut(&self, load: &Load) -> Vec<Vec<usize>> {
-        let (mut parts, mut part, mut bytes) = (Vec::new(), Vec::new(), 0);
-        for (event, (line, _)) in load.events.iter().enumerate() {
-            let len = line.len();
-            if !part.is_empty() && (part.len() >= self.max_events || bytes + len > self.max_bytes) {
-                parts.push(std::mem::take(&mut part));
-                bytes = 0;
+    /// What the other side failed on: again, later, in halves, or not at all.
+    fn take_differently(
+        &mut self,
+        load: &mut Load,
+        mut part: Part,
+        why: &str,
+        settlement: &mut Settlement,
+        parts: &mut VecDeque<Part>,
+    ) {
+        match part.failed(self.taken) {
+            Fate::Again => parts.push_front(part),
+            Fate::Behind => {
+                if parts.iter().all(Part::has_failed) && load.lines.len() < self.max_bytes {
+                    self.gather_more(load, settlement, parts);
+                }
+                parts.push_back(part);
             }
-            part.push(event);
-            bytes += len;
+            Fate::Divided(other) => parts.extend([part, other]),
+            Fate::Blamed => {
+                let why = format!("{why}, {} times, while others were taken", part.failures());
+                part.events.iter().for_each(|&event| self.put_aside(load, event, &why, settlement));
+            }
         }
-        if !part.is_empty() {
-            parts.push(part);
+    }
+
+    /// Something else to try, if there is any.
+    fn gather_more(&mut self, load: &mut Load, settlement: &mut Settlement, parts: &mut VecDeque<Part>) {
+        // What can't be read now is found again by the next gathering.
+        if let Ok(Some(taken)) = self.reader.take(Duration::ZERO) {
+            let from = load.events.len();
+            self.add(&taken, load, settlement);
+            parts.extend(load.cut(from, self.max_events, self.max_bytes));
         }
-        parts
     }
 
     fn send(&mut self, load: &Load, part: &[usize]) -> Verdict {
@@ -251,6 +263,8 @@ impl Worker {
                 verdict
             }
             Err(why) => {
+                // Secrets and certificates are read again: they may have been replaced.
+                self.transport = None;
                 self.board.write(|report| report.requests += 1);
                 Verdict::Later { why, after: None }
             }
@@ -265,40 +279,50 @@ impl Worker {
         transport.send(&self.backend, body, events)
     }
 
-    /// Each event by its own answer; gives what has to be sent again.
+    /// Each event by its own answer; what has to be sent again is a part again.
     fn settle_each(
         &mut self,
-        load: &Load,
-        part: &[usize],
+        load: &mut Load,
+        part: &Part,
         items: Vec<Item>,
         settlement: &mut Settlement,
-    ) -> Result<Option<Vec<usize>>, Stopped> {
-        let (mut rest, mut why_later, mut accepted) = (Vec::new(), None, false);
-        let mut refused = Vec::new();
-        for (&event, item) in part.iter().zip(items) {
+        parts: &mut VecDeque<Part>,
+    ) -> Result<(), Stopped> {
+        let (mut later, mut failed, mut why_again) = (Vec::new(), Vec::new(), None);
+        let (mut accepted, mut refused) = (false, 0);
+        for (&event, item) in part.events.iter().zip(items) {
             match item {
                 Item::Accepted => {
                     accepted = true;
                     settlement.delivered.count(load.line(event).1);
                 }
-                Item::Refused(why) => refused.push((event, why)),
+                Item::Refused(why) => {
+                    refused += 1;
+                    self.put_aside(load, event, &why, settlement);
+                }
                 Item::Later(why) => {
-                    rest.push(event);
-                    why_later = Some(why);
+                    later.push(event);
+                    why_again = Some(why);
+                }
+                Item::Failed(why) => {
+                    failed.push(event);
+                    why_again = Some(why);
                 }
             }
         }
         if accepted {
-            self.pace.succeeded();
             self.note_success();
+        } else if refused > 0 {
+            self.pause = self.pace.refused(refused, dice());
         }
-        for (event, why) in refused {
-            self.refuse(load, event, &why, settlement)?;
+        let Some(why) = why_again else { return Ok(()) };
+        if !later.is_empty() {
+            parts.push_front(part.with(later));
         }
-        if let Some(why) = why_later {
-            self.back_off(&why, None)?;
+        if !failed.is_empty() {
+            self.take_differently(load, part.with(failed), &why, settlement, parts);
         }
-        Ok((!rest.is_empty()).then_some(rest))
+        self.back_off(&why, None)
     }
 
     /// So many of them are gone and nobody says which: their number is exact, their kinds are shared out.
@@ -320,13 +344,7 @@ impl Worker {
     }
 
     /// One event that the other side does not want for what it is.
-    fn refuse(
-        &mut self,
-        load: &Load,
-        event: usize,
-        why: &str,
-        settlement: &mut Settlement,
-    ) -> Result<(), Stopped> {
+    fn put_aside(&mut self, load: &Load, event: usize, why: &str, settlement: &mut Settlement) {
         let (line, kind) = load.line(event);
         match self.letters.keep(line, why, Timestamp::now()) {
             Ok(()) => settlement.refused.count(kind),
@@ -336,10 +354,6 @@ impl Worker {
             }
         }
         self.complain(&format!("an event was refused and put aside: {why}"));
-        match self.pace.refused(dice()) {
-            Some(wait) => self.rest(wait),
-            None => Ok(()),
-        }
     }
 
     fn back_off(&mut self, why: &str, asked: Option<Duration>) -> Result<(), Stopped> {
@@ -359,7 +373,10 @@ impl Worker {
         if self.reader.rest(wait) { Err(Stopped) } else { Ok(()) }
     }
 
+    /// Something was taken.
     fn note_success(&mut self) {
+        self.pace.succeeded();
+        self.taken += 1;
         let was_down = self.board.read().failures_in_row > 0;
         self.board.write(|report| {
             report.failures_in_row = 0;

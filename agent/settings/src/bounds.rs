@@ -2,9 +2,9 @@
 
 use linnet_plugin_manifest::manifest::is_name;
 
-use crate::ignore;
 use crate::sinks::{check_sinks, check_spool};
 use crate::values::{MIB, Plugins, Settings};
+use crate::{ignore, metrics};
 
 /// Plugins that run at once.
 const MAX_PLUGINS: usize = 16;
@@ -64,6 +64,8 @@ pub const RANGES: &[Range] = &[
     range("health.canary_interval_s", 1, 86_400),
     range("plugins.trial_s", 1, 86_400),
     range("plugins.disk_reserve_bytes", 0, 1 << 50),
+    range("metrics.otlp.interval_s", 5, 86_400),
+    range("metrics.otlp.timeout_s", 1, 600),
     range("spool.max_bytes", MIB, 1 << 40),
     range("spool.max_age_s", 60, 1 << 30),
     range("fleet.poll_s", 1, 86_400),
@@ -113,6 +115,7 @@ pub(crate) fn check(settings: &Settings) -> Result<(), (&'static str, String)> {
         "half of limits.memory_max_bytes",
     )?;
     check_plugins(&settings.plugins)?;
+    metrics::check(settings.metrics.otlp.as_ref())?;
     check_spool(&settings.spool)?;
     check_sinks(settings.sinks.iter())
 }

@@ -14,13 +14,14 @@ pub mod glob;
 pub mod ignore;
 pub mod layers;
 mod metrics;
+pub mod peer;
 pub mod sinks;
 pub mod syslog;
 mod values;
 
 pub use bounds::{RANGES, Range};
 pub use file::{DEFAULT_PATH, Hexadecimal, Loaded, SettingsError, parse};
-pub use metrics::MetricsAddress;
+pub use metrics::{MetricsAddress, OtlpMetrics};
 pub use values::{
     EnabledPlugin, Events, FileOutput, Fleet, Hash, Health, Limits, LogLevel, Metrics, Output, Plugins,
     ProcessTable, Ring, Sampling, Script, Settings,

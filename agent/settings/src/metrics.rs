@@ -1,4 +1,5 @@
-//! Where metrics are told: on a unix socket or a loopback port, never to the network.
+//! Where metrics are told: to who asks on a unix socket or a loopback port, never on the network; and to a collector that the host's
+//! own file names.
 
 use std::{
     fmt,
@@ -7,7 +8,52 @@ use std::{
     str::FromStr,
 };
 
+use linnet_fleet::settings_section;
 use serde::{Deserialize, Serialize};
+
+use crate::peer::{Auth, Compression, Peer, Tls, Wrong};
+
+settings_section! {
+    /// A collector that metrics are sent to, by OTLP/HTTP in JSON.
+    OtlpMetrics {
+        /// Where to: `https://host[:port]`, to which `/v1/metrics` is added, or `https://host[:port]/path`.
+        url: String = String::new(),
+        /// How often. The first time is drawn by chance within it, so that a fleet does not come at once.
+        interval_s: u32 = 60,
+        /// How bodies are compressed.
+        compression: Compression = Compression::Gzip,
+        /// What proves who this host is.
+        auth: Option<Auth> = None,
+        /// Certificates.
+        tls: Tls = Tls::default(),
+        /// `http://[user:password@]host:port`, `none`, or `null` for what the environment says.
+        proxy: Option<String> = None,
+        /// How long a request may take.
+        timeout_s: u32 = 10,
+    }
+}
+
+impl OtlpMetrics {
+    /// The collector.
+    #[must_use]
+    pub fn peer(&self) -> Peer<'_> {
+        Peer {
+            url: &self.url,
+            compression: self.compression,
+            auth: self.auth.as_ref(),
+            tls: &self.tls,
+            proxy: self.proxy.as_deref(),
+            timeout_s: self.timeout_s,
+        }
+    }
+}
+
+pub(crate) fn check(otlp: Option<&OtlpMetrics>) -> Result<(), (&'static str, String)> {
+    let of_key = |(key, why): Wrong| ("metrics.otlp", format!("{}: {why}", key.trim_start_matches('.')));
+    let Some(otlp) = otlp else { return Ok(()) };
+    otlp.peer().check_url().map_err(of_key)?;
+    otlp.peer().check_files().map_err(of_key)
+}
 
 /// Longest path of a unix socket (`sun_path`, with its end).
 const MAX_SOCKET_PATH: usize = 107;

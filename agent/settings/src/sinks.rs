@@ -1,12 +1,13 @@
 //! Sinks over the network, and the spool that stands before them.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use linnet_fleet::settings_section;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     bounds::{Range, range},
+    peer::{Auth, Compression, Peer, Tls},
     syslog::{Facility, SyslogAddress},
     values::MIB,
 };
@@ -41,7 +42,7 @@ settings_section! {
         /// What proves who this host is.
         auth: Option<Auth> = None,
         /// Certificates.
-        tls: SinkTls = SinkTls::default(),
+        tls: Tls = Tls::default(),
         /// `http://[user:password@]host:port`, `none`, or `null` for what the environment says.
         proxy: Option<String> = None,
         /// How long a request may take.
@@ -69,18 +70,6 @@ settings_section! {
     }
 }
 
-settings_section! {
-    /// Certificates of a sink.
-    SinkTls {
-        /// Authorities beside the system's, in PEM.
-        ca_file: Option<PathBuf> = None,
-        /// This host's certificate, in PEM.
-        certificate_file: Option<PathBuf> = None,
-        /// Its key, in PEM.
-        key_file: Option<PathBuf> = None,
-    }
-}
-
 /// What the other side understands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -97,14 +86,19 @@ pub enum SinkKind {
     Syslog,
 }
 
-/// How bodies are compressed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Compression {
-    /// Not at all.
-    None,
-    /// `Content-Encoding: gzip`.
-    Gzip,
+impl NetworkSink {
+    /// The other side, as far as it is asked over HTTP.
+    #[must_use]
+    pub fn peer(&self) -> Peer<'_> {
+        Peer {
+            url: &self.url,
+            compression: self.compression,
+            auth: self.auth.as_ref(),
+            tls: &self.tls,
+            proxy: self.proxy.as_deref(),
+            timeout_s: self.timeout_s,
+        }
+    }
 }
 
 /// What an event is of. The numbers stand in the spool's files: they do not change.
@@ -140,44 +134,6 @@ impl EventKind {
             Self::Script => "script",
             Self::Plugin => "plugin",
             Self::Sensor => "sensor",
-        }
-    }
-}
-
-/// What proves who this host is. Secrets are in files, never here: an absolute path, or `credential:NAME` for one that
-/// systemd hands over.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum Auth {
-    /// `Authorization: Bearer …`.
-    Bearer {
-        /// The token.
-        file: PathBuf,
-    },
-    /// `Authorization: Basic …`.
-    Basic {
-        /// The user's name.
-        user: String,
-        /// The password.
-        file: PathBuf,
-    },
-    /// Another header.
-    ApiKey {
-        /// Its name.
-        header: String,
-        /// What stands before the key: `ApiKey ` for Elasticsearch, `Splunk ` for Splunk.
-        prefix: String,
-        /// The key.
-        file: PathBuf,
-    },
-}
-
-impl Auth {
-    /// The file of the secret.
-    #[must_use]
-    pub fn file(&self) -> &Path {
-        match self {
-            Self::Bearer { file } | Self::Basic { file, .. } | Self::ApiKey { file, .. } => file,
         }
     }
 }
@@ -221,29 +177,17 @@ fn check_sink(name: &str, sink: &NetworkSink) -> Result<(), (&'static str, Strin
     if !linnet_plugin_manifest::manifest::is_name(name) {
         return Err(("", "a sink's name has lower-case letters, digits and dashes".to_owned()));
     }
+    let peer = sink.peer();
     match sink.kind {
         SinkKind::Syslog => check_syslog(sink)?,
-        _ => check_http(sink)?,
+        _ => peer.check_url()?,
     }
     let values = serde_json::to_value(sink).unwrap_or_default();
     for range in SINK_RANGES {
         let key = range.key.strip_prefix(ANY_SINK).unwrap_or(range.key);
         range.check(&values, key.trim_start_matches('.')).map_err(|why| (key, why))?;
     }
-    if sink.tls.certificate_file.is_some() != sink.tls.key_file.is_some() {
-        return Err((".tls", "certificate_file and key_file go together".to_owned()));
-    }
-    let files = [&sink.tls.ca_file, &sink.tls.certificate_file, &sink.tls.key_file].into_iter().flatten();
-    for file in files.map(PathBuf::as_path).chain(sink.auth.as_ref().map(Auth::file)) {
-        let credential = file.to_str().and_then(|text| text.strip_prefix("credential:"));
-        let good = match credential {
-            Some(name) => !name.is_empty() && !name.contains('/') && name != "." && name != "..",
-            None => file.is_absolute(),
-        };
-        if !good {
-            return Err(("", format!("{file:?}: give an absolute path, or credential:NAME")));
-        }
-    }
+    peer.check_files()?;
     let index = sink.index.as_bytes();
     if index.is_empty()
         || !index
@@ -251,24 +195,6 @@ fn check_sink(name: &str, sink: &NetworkSink) -> Result<(), (&'static str, Strin
             .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_.".contains(byte))
     {
         return Err((".index", "lower-case letters, digits, dashes, underscores, points".to_owned()));
-    }
-    Ok(())
-}
-
-fn check_http(sink: &NetworkSink) -> Result<(), (&'static str, String)> {
-    let (scheme, rest) = sink.url.split_once("://").unwrap_or_default();
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    if !matches!(scheme, "http" | "https") || authority.is_empty() {
-        return Err((
-            ".url",
-            "give https://host[:port]/path, or http://… where nothing secret crosses the network".to_owned(),
-        ));
-    }
-    if authority.contains('@') {
-        return Err((".url", "holds a user or password: use auth, with a file".to_owned()));
-    }
-    if sink.auth.is_some() && scheme == "http" && !is_loopback(authority) {
-        return Err((".auth", "the secret would cross the network unencrypted: use https".to_owned()));
     }
     Ok(())
 }
@@ -285,16 +211,8 @@ fn check_syslog(sink: &NetworkSink) -> Result<(), (&'static str, String)> {
     if sink.proxy.as_deref().is_some_and(|proxy| proxy != "none") {
         return Err((".proxy", "syslog does not go through one: leave it out".to_owned()));
     }
-    if !matches!(address, SyslogAddress::Tls { .. }) && sink.tls != SinkTls::default() {
+    if !matches!(address, SyslogAddress::Tls { .. }) && sink.tls != Tls::default() {
         return Err((".tls", "only syslog+tls:// is encrypted: change the url, or leave tls out".to_owned()));
     }
     Ok(())
-}
-
-fn is_loopback(authority: &str) -> bool {
-    let host = match authority.strip_prefix('[') {
-        Some(rest) => rest.split(']').next().unwrap_or_default(),
-        None => authority.split(':').next().unwrap_or_default(),
-    };
-    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ignore::IgnoreRules,
-    metrics::MetricsAddress,
+    metrics::{MetricsAddress, OtlpMetrics},
     sinks::{NetworkSink, Spool},
 };
 
@@ -42,7 +42,7 @@ settings_section! {
         ring: Ring = Ring::default(),
         /// The process table.
         process_table: ProcessTable = ProcessTable::default(),
-        /// Metrics for Prometheus.
+        /// Metrics.
         metrics: Metrics = Metrics::default(),
         /// Reports about the sensor itself.
         health: Health = Health::default(),
@@ -160,7 +160,7 @@ settings_section! {
         coalesce_ms: u32 = 10,
         /// Records (forks, execs, exits) a second that one cgroup may make over time, and twice as many at once: what is
         /// above is left out in the kernel, counted and told, so that one container can't blind the sensor for all others. 0 for no limit.
-        cgroup_records_per_s: u32 = 30_000,
+        cgroup_records_per_s: u32 = 60_000,
     }
 }
 
@@ -201,10 +201,12 @@ settings_section! {
 }
 
 settings_section! {
-    /// Metrics for Prometheus, the numbers of the health document.
+    /// Metrics: the numbers of the health document, for Prometheus or OpenTelemetry.
     Metrics {
         /// `unix:/path`, `127.0.0.1:port` or `[::1]:port`; `null` for none.
         listen: Option<MetricsAddress> = None,
+        /// A collector that they are sent to; `null` for none.
+        otlp: Option<OtlpMetrics> = None,
     }
 }
 

@@ -15,15 +15,18 @@ use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use linnet_plugin_manifest::policy;
 use linnet_settings::ignore::IgnoreRule;
 use linnet_settings::layers::{CEILINGS, FLEET_SINK_KEYS, LOCAL_ONLY, is_live};
 use linnet_settings::sinks::{EventKind, NetworkSink, SINK_RANGES};
 use linnet_settings::syslog::Facility;
-use linnet_settings::{EnabledPlugin, RANGES, Range, Settings};
+use linnet_settings::{EnabledPlugin, OtlpMetrics, RANGES, Range, Settings};
 use serde_json::{Map, Value, json};
 
-const SOURCES: [&str; 4] = [
+const SOURCES: [&str; 6] = [
     include_str!("../src/values.rs"),
+    include_str!("../src/metrics.rs"),
+    include_str!("../src/peer.rs"),
     include_str!("../src/ignore.rs"),
     include_str!("../src/sinks.rs"),
     include_str!("../../plugin/manifest/src/policy.rs"),
@@ -105,7 +108,7 @@ fn walk(
 ) {
     for Field { name, kind, what } in &sections[name].fields {
         let key = format!("{prefix}{name}");
-        let default = defaults.get(name).unwrap_or_else(|| panic!("{key} has no default")).clone();
+        let default = default_of(&key, kind, defaults);
         let plain = kind.strip_prefix("Option<").and_then(|kind| kind.strip_suffix('>'));
         let (below, entry) = match kind.as_str() {
             "IgnoreRules" => ("IgnoreRule", Some(serde_json::to_value(IgnoreRule::default()).unwrap())),
@@ -119,7 +122,9 @@ fn walk(
         };
         let is_section = sections.contains_key(below);
         if !is_section || plain.is_some() || entry.is_some() {
-            let default = if is_section && plain.is_some() { json!("see below") } else { default.clone() };
+            let by_default = defaults.get(name).cloned().unwrap_or_default();
+            let default =
+                if by_default.is_object() && plain.is_some() { json!("see below") } else { by_default };
             rows.push(Row { key: key.clone(), kind: kind.clone(), default, what: what.clone() });
         }
         if is_section {
@@ -129,8 +134,18 @@ fn walk(
     }
 }
 
+/// The default of a key; of a section that is not there by default, what its keys are where it is.
+fn default_of(key: &str, kind: &str, defaults: &Value) -> Value {
+    let name = key.rsplit('.').next().unwrap_or(key);
+    match (defaults.get(name), kind) {
+        (Some(Value::Null), "Option<OtlpMetrics>") => serde_json::to_value(OtlpMetrics::default()).unwrap(),
+        (default, _) => default.unwrap_or_else(|| panic!("{key} has no default")).clone(),
+    }
+}
+
 fn unit(key: &str) -> &'static str {
     match key.rsplit('_').next() {
+        _ if key.ends_with("_per_s") => "in a second",
         Some("bytes") if key.contains('_') || key.ends_with(".bytes") => "bytes",
         _ if key.ends_with(".bytes") => "bytes",
         Some("ms") => "ms",
@@ -162,8 +177,9 @@ fn shown(key: &str, value: &Value) -> String {
     }
 }
 
-fn range_of(key: &str) -> Option<&'static Range> {
-    RANGES.iter().chain(SINK_RANGES).find(|range| range.key == key)
+fn range_of(key: &str) -> Option<Range> {
+    let policy = policy::RANGES.into_iter().map(|(key, from, to)| Range { key, from, to });
+    RANGES.iter().chain(SINK_RANGES).copied().chain(policy).find(|range| range.key == key)
 }
 
 fn bounds(row: &Row) -> String {
@@ -191,7 +207,7 @@ fn bounds(row: &Row) -> String {
         (None, "Option<Vec<WordPattern>>") => "a list of patterns".to_owned(),
         (None, kind) if kind.contains("Vec<") => "a list".to_owned(),
         (None, kind) if kind.contains("Map<") || kind == "IgnoreRules" => "an object".to_owned(),
-        (None, "Option<FileOutput>") => "an object".to_owned(),
+        (None, "Option<FileOutput>" | "Option<OtlpMetrics>") => "an object".to_owned(),
         _ => String::new(),
     };
     if row.kind.starts_with("Option<") {
@@ -272,7 +288,7 @@ fn schema(sections: &BTreeMap<String, Section>, name: &str, prefix: &str, defaul
     let mut properties = Map::new();
     for Field { name, kind, what } in &sections[name].fields {
         let key = format!("{prefix}{name}");
-        let default = defaults.get(name).cloned().unwrap_or_default();
+        let default = default_of(&key, kind, defaults);
         let plain = kind.strip_prefix("Option<").and_then(|kind| kind.strip_suffix('>'));
         let mut one = match kind.as_str() {
             "IgnoreRules" => {

@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use super::load_settings;
-use crate::exit_code;
+use crate::{exit_code, terminal};
 
 /// Says nothing but that it is good; what is wrong is the error.
 pub fn execute(file: &Path) -> anyhow::Result<u8> {
     load_settings(Some(file))?;
-    println!("{}: good", file.display());
+    terminal::print(&format!("{}: good\n", file.display()))?;
     Ok(exit_code::OK)
 }

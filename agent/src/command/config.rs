@@ -8,7 +8,12 @@ use linnet_settings::layers::{Effective, effective};
 use serde_json::{Map, Value, json};
 
 use super::load_settings;
-use crate::{exit_code, remote::Follower, sensor::fleet::traits, terminal::sanitised};
+use crate::{
+    exit_code,
+    remote::Follower,
+    sensor::fleet::traits,
+    terminal::{self, sanitised_lines},
+};
 
 /// Shows the host's own settings over the defaults; with `fleet`, what the channel's document makes of them too, as
 /// the agent would follow it if it started now.
@@ -24,11 +29,9 @@ pub fn execute(named: Option<&std::path::Path>, fleet: bool, as_json: bool) -> a
         None => effective(&[], loaded.source.as_ref())?,
     };
     if as_json {
-        println!("{}", document(&shown));
+        terminal::print(&format!("{}\n", document(&shown)))?;
     } else {
-        for line in table(&shown).lines() {
-            println!("{}", sanitised(line));
-        }
+        terminal::print(&sanitised_lines(&table(&shown)))?;
     }
     Ok(exit_code::OK)
 }

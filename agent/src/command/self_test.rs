@@ -1,6 +1,7 @@
 //! `self-test`: whether the sensor would work here, tried for real.
 
 use std::{
+    fmt::Write,
     process::{Command, Stdio},
     time::{Duration, Instant},
 };
@@ -17,6 +18,7 @@ use crate::{
     },
     record::{self, Record},
     sensor::{canary, ledger::KIND_NAMES},
+    terminal,
 };
 
 /// How long an event may take to come, on the slowest machine; a wait that ends as soon as it is there.
@@ -41,7 +43,7 @@ pub fn execute(common: &Common, json: bool) -> anyhow::Result<u8> {
     let seen = smol::block_on(watch_canary(ring))?;
     let event_ms = begun.elapsed().as_millis();
     programs.detach();
-    report(&programs, seen, load_ms, event_ms, json);
+    terminal::print(&report(&programs, seen, load_ms, event_ms, json))?;
     let works = programs.hooks.iter().all(|hook| hook.refused.is_none()) && seen.iter().all(|seen| *seen);
     Ok(if works { exit_code::OK } else { exit_code::ERROR })
 }
@@ -75,7 +77,13 @@ async fn watch_canary(mut ring: Ring) -> anyhow::Result<[bool; KINDS as usize]> 
     Ok(seen)
 }
 
-fn report(programs: &Programs, seen: [bool; KINDS as usize], load_ms: u128, event_ms: u128, as_json: bool) {
+fn report(
+    programs: &Programs,
+    seen: [bool; KINDS as usize],
+    load_ms: u128,
+    event_ms: u128,
+    as_json: bool,
+) -> String {
     if as_json {
         let hooks: Vec<_> = programs
             .hooks
@@ -83,17 +91,20 @@ fn report(programs: &Programs, seen: [bool; KINDS as usize], load_ms: u128, even
             .zip(seen)
             .map(|(hook, seen)| json!({ "event": hook.event, "tracepoint": hook.tracepoint, "refused": hook.refused, "seen": seen }))
             .collect();
-        println!("{}", json!({ "hooks": hooks, "load_ms": load_ms, "seen_ms": event_ms }));
-        return;
+        return format!("{}\n", json!({ "hooks": hooks, "load_ms": load_ms, "seen_ms": event_ms }));
     }
+    let mut out = String::new();
     for ((hook, name), seen) in programs.hooks.iter().zip(KIND_NAMES).zip(seen) {
-        match (&hook.refused, seen) {
-            (Some(error), _) => println!("FAILED  {name}: the kernel refuses {}: {error}", hook.tracepoint),
-            (None, true) => println!("ok      {name}: {} attached, own event seen", hook.tracepoint),
-            (None, false) => {
-                println!("FAILED  {name}: {} attached, but the own event did not come", hook.tracepoint);
+        let _ = match (&hook.refused, seen) {
+            (Some(error), _) => {
+                writeln!(out, "FAILED  {name}: the kernel refuses {}: {error}", hook.tracepoint)
             }
-        }
+            (None, true) => writeln!(out, "ok      {name}: {} attached, own event seen", hook.tracepoint),
+            (None, false) => {
+                writeln!(out, "FAILED  {name}: {} attached, but the own event did not come", hook.tracepoint)
+            }
+        };
     }
-    println!("loaded in {load_ms} ms, own events seen after {event_ms} ms");
+    let _ = writeln!(out, "loaded in {load_ms} ms, own events seen after {event_ms} ms");
+    out
 }

@@ -5,15 +5,18 @@ use std::{fmt::Write, path::Path};
 use jiff::Timestamp;
 use linnet_fleet::{
     health::{
-        Health, HealthError, Losses, Plugin, PluginChannel, RateLimits, Remote, Shedding, SinkAccount, State,
-        Trial,
+        Health, HealthError, Losses, Plugin, PluginChannel, PushedMetrics, RateLimits, Remote, Shedding,
+        SinkAccount, State, Trial,
     },
     lock,
 };
 use linnet_settings::Settings;
 
 use super::load_settings;
-use crate::{exit_code, terminal::sanitised};
+use crate::{
+    exit_code,
+    terminal::{self, sanitised_lines},
+};
 
 /// A document older than this many intervals is not of a living agent.
 const STALE_INTERVALS: u32 = 6;
@@ -26,7 +29,7 @@ pub fn execute(named: Option<&Path>, json: bool, alive: bool) -> anyhow::Result<
     let health = match Health::read(&settings.health_path()) {
         Ok(health) => health,
         Err(HealthError::Missing { .. }) if holder.is_some() => {
-            println!("linnet-agent is starting");
+            terminal::print("linnet-agent is starting\n")?;
             return Ok(exit_code::ERROR);
         }
         Err(error) => return Err(error.into()),
@@ -36,9 +39,9 @@ pub fn execute(named: Option<&Path>, json: bool, alive: bool) -> anyhow::Result<
         return Ok(exit_code::OK);
     }
     if json {
-        println!("{}", serde_json::to_string_pretty(&health)?);
+        terminal::print(&format!("{}\n", serde_json::to_string_pretty(&health)?))?;
     } else {
-        print!("{}", sanitised_lines(&describe(&health, &verdict)));
+        terminal::print(&sanitised_lines(&describe(&health, &verdict)))?;
     }
     Ok(code)
 }
@@ -60,14 +63,6 @@ fn verdict(health: &Health, holder: Option<u32>, settings: &Settings) -> (u8, St
         State::Degraded => (exit_code::UNSUPPORTED, "running, degraded".to_owned()),
         other => (exit_code::ERROR, other.as_str().to_owned()),
     }
-}
-
-fn sanitised_lines(text: &str) -> String {
-    text.lines().fold(String::new(), |mut out, line| {
-        out.push_str(&sanitised(line));
-        out.push('\n');
-        out
-    })
 }
 
 fn describe(health: &Health, verdict: &str) -> String {
@@ -106,6 +101,9 @@ fn describe(health: &Health, verdict: &str) -> String {
         );
     }
     describe_network(health, &mut out);
+    if let Some(pushed) = &health.pushed_metrics {
+        describe_pushed(pushed, &mut out);
+    }
     let table = &health.process_table;
     let _ = writeln!(
         out,
@@ -164,6 +162,21 @@ fn describe_network(health: &Health, out: &mut String) {
         for (kind, account) in sink.events.iter().filter(|(_, account)| account.appended > 0) {
             let _ = writeln!(out, "           {kind}: {}", sink_account(account));
         }
+    }
+}
+
+fn describe_pushed(pushed: &PushedMetrics, out: &mut String) {
+    let last = pushed.last_success_at.map_or_else(|| "never".to_owned(), |at| at.to_string());
+    let _ = writeln!(
+        out,
+        "metrics  to {}: last taken {last}, {} requests, {} failed, {} sent",
+        pushed.url,
+        pushed.requests,
+        pushed.failures,
+        size(pushed.sent_bytes)
+    );
+    if let Some(error) = &pushed.last_error {
+        let _ = writeln!(out, "           {error}");
     }
 }
 

@@ -12,7 +12,7 @@ use linnet_settings::Settings;
 
 use super::load_settings;
 use crate::{
-    exit_code,
+    exit_code, terminal,
     top::{
         figures::{Figures, figures},
         picture::{Choice, picture, plain},
@@ -33,7 +33,7 @@ pub fn execute(named: Option<&Path>, once: bool) -> anyhow::Result<u8> {
     let mut source = Source { settings, last: None, before: None };
     if once {
         let figures = source.settled()?;
-        print!("{}", plain(&picture(&figures, Choice::default(), PLAIN_LINES, "")));
+        terminal::print(&plain(&picture(&figures, Choice::default(), PLAIN_LINES, "")))?;
         return Ok(exit_code::OK);
     }
     // Said before the screen is taken, so that it stays to be read.

@@ -9,20 +9,17 @@ use linnet_ocsf::{
 
 /// Encodes host and product once.
 ///
-/// `device.uid` is the host id where there is one, else the boot id, else the host name: the schema demands one, and these
-/// are the next best that are true.
-///
 /// `run` is the random number that tells this run's events from all others.
 ///
 /// # Errors
 /// None that these values can cause.
 pub fn prelude(host: &Host, run: u64) -> Result<Prelude, LineError> {
-    let host_id = host.host_id.as_ref().map(ToString::to_string);
+    let uid = host.uid();
     let boot_id = host.boot_id.as_ref().map(ToString::to_string);
     let os_name = host.os.as_ref().and_then(|os| os.name.as_deref()).unwrap_or("Linux");
     let os_version = host.os.as_ref().and_then(|os| os.version_id.as_deref());
     let device = Device {
-        uid: host_id.as_deref().or(boot_id.as_deref()).unwrap_or(&host.hostname),
+        uid: &uid,
         hostname: Some(&host.hostname),
         kind: DeviceKind::Unknown,
         os: Some(Os::linux(os_name, os_version, Some(&host.kernel_release))),

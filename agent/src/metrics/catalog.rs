@@ -6,21 +6,32 @@
 use linnet_fleet::health::{Health, Losses, State};
 
 use super::{
-    exposition::{
+    exposition, network,
+    sample::{
         Kind,
-        Kind::{Counter, Gauge},
-        Samples, ratio, seconds,
+        Kind::{Account, Counter, Gauge},
+        Number, Sample, Samples, ratio, seconds,
     },
-    network,
 };
 
 /// A metric.
 pub struct Metric {
     /// Its name.
     pub name: &'static str,
-    kind: Kind,
-    help: &'static str,
+    /// What it does over time.
+    pub kind: Kind,
+    /// What it means.
+    pub help: &'static str,
     sample: fn(&Health, &mut Samples),
+}
+
+impl Metric {
+    /// Its numbers in this document.
+    pub fn samples(&self, health: &Health) -> Vec<Sample> {
+        let mut samples = Samples::default();
+        (self.sample)(health, &mut samples);
+        samples.finish()
+    }
 }
 
 pub(super) const fn metric(
@@ -41,9 +52,7 @@ pub fn all() -> impl Iterator<Item = &'static Metric> {
 pub fn render(health: &Health) -> String {
     let mut out = String::with_capacity(16 << 10);
     for one in all() {
-        let mut samples = Samples::of(one.name);
-        (one.sample)(health, &mut samples);
-        samples.finish(one.kind, one.help, &mut out);
+        exposition::write(one, &one.samples(health), &mut out);
     }
     out
 }
@@ -201,23 +210,23 @@ const METRICS: &[Metric] = &[
             s.add(&[], h.limits.enforced);
         },
     ),
-    metric("linnet_cpu_seconds_total", Counter, "Processor time of the agent's cgroup.", |h, s| {
+    metric("linnet_cpu_seconds_total", Account, "Processor time of the agent's cgroup.", |h, s| {
         some(s, h.usage.cpu_usage_us.map(seconds));
     }),
     metric(
         "linnet_cpu_throttled_seconds_total",
-        Counter,
+        Account,
         "Time for which the cpu limit stopped it.",
         |h, s| {
             some(s, h.usage.throttled_us.map(seconds));
         },
     ),
-    metric("linnet_cpu_periods_total", Counter, "Periods of the cpu limit in which it ran.", |h, s| {
+    metric("linnet_cpu_periods_total", Account, "Periods of the cpu limit in which it ran.", |h, s| {
         some(s, h.usage.nr_periods);
     }),
     metric(
         "linnet_cpu_throttled_periods_total",
-        Counter,
+        Account,
         "Of these, those in which it was stopped.",
         |h, s| {
             some(s, h.usage.nr_throttled);
@@ -252,13 +261,13 @@ const METRICS: &[Metric] = &[
     }),
     metric(
         "linnet_memory_stalled_seconds_total",
-        Counter,
+        Account,
         "Time for which it stood still for memory (PSI).",
         |h, s| {
             some(s, h.usage.memory_stall_us.map(seconds));
         },
     ),
-    metric("linnet_memory_limit_hits_total", Counter, "How often a memory limit was felt.", |h, s| {
+    metric("linnet_memory_limit_hits_total", Account, "How often a memory limit was felt.", |h, s| {
         let events = &h.usage.memory_events;
         for (event, count) in [("high", events.high), ("max", events.max), ("oom_kill", events.oom_kill)] {
             if let Some(count) = count {
@@ -344,7 +353,7 @@ pub(super) fn micros(at: jiff::Timestamp) -> u64 {
     u64::try_from(at.as_microsecond()).unwrap_or(0)
 }
 
-pub(super) fn some(samples: &mut Samples, value: Option<impl Into<super::exposition::Number>>) {
+pub(super) fn some(samples: &mut Samples, value: Option<impl Into<Number>>) {
     if let Some(value) = value {
         samples.add(&[], value);
     }
@@ -372,7 +381,7 @@ fn file(health: &Health, samples: &mut Samples, name: &str) {
     some(samples, health.files.get(name).copied());
 }
 
-fn files(health: &Health, samples: &mut Samples, prefix: &str, label: &str) {
+fn files(health: &Health, samples: &mut Samples, prefix: &str, label: &'static str) {
     for (name, count) in &health.files {
         if let Some(name) = name.strip_prefix(prefix) {
             samples.add(&[(label, name)], *count);

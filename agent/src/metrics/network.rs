@@ -4,8 +4,8 @@ use linnet_fleet::health::{Health, NetworkSink};
 
 use super::{
     catalog::{Metric, metric, micros, some},
-    exposition::{
-        Kind::{Counter, Gauge},
+    sample::{
+        Kind::{Account, Counter, Gauge},
         Samples, seconds,
     },
 };
@@ -57,7 +57,7 @@ pub const METRICS: &[Metric] = &[
     ),
     metric(
         "linnet_network_sink_events_total",
-        Counter,
+        Account,
         "Events for a sink, by kind and by what became of them; over restarts.",
         |h, s| {
             for sink in &h.network_sinks {
@@ -76,7 +76,7 @@ pub const METRICS: &[Metric] = &[
     ),
     metric(
         "linnet_network_sink_dropped_events_total",
-        Counter,
+        Account,
         "Events that were lost before they reached a sink, by reason; over restarts.",
         |h, s| {
             for sink in &h.network_sinks {

@@ -101,9 +101,8 @@ impl Server {
     }
 
     /// Shows this from now on.
-    pub fn show(&self, health: Health) {
-        let next = Some(Arc::new(health));
-        *self.shown.0.lock().unwrap_or_else(PoisonError::into_inner) = next;
+    pub fn show(&self, health: Arc<Health>) {
+        *self.shown.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(health);
     }
 }
 

@@ -15,7 +15,7 @@ fn tcp() -> Server {
 }
 
 fn shows(server: &Server) {
-    server.show(Health { version: "9.9.9".into(), state: State::Running, ..Health::default() });
+    server.show(Arc::new(Health { version: "9.9.9".into(), state: State::Running, ..Health::default() }));
 }
 
 fn ask(stream: &mut (impl Read + Write), request: &[u8]) -> String {

@@ -27,6 +27,9 @@ pub struct Seen {
     pub mnt_ns: u32,
     /// The executable is there still, root's, and writable by nobody else.
     pub is_roots: bool,
+    /// Its end may never be told: it is a thread of the kernel, or a zombie, whose end was before the sensor (or about to be one, or
+    /// others of its threads still run: then it is told).
+    pub ends_untold: bool,
 }
 
 /// Files of `/proc` are read no further than this.
@@ -61,6 +64,7 @@ fn read(pid: u32, v1_controller: Option<&str>) -> Option<Seen> {
         cgroup: cgroup_path(&cgroups, v1_controller).to_vec(),
         mnt_ns: mnt_ns(pid).unwrap_or(0),
         is_roots: is_roots(&format!("{directory}/exe")),
+        ends_untold: stat.ends_untold,
     })
 }
 
@@ -74,10 +78,15 @@ fn mnt_ns(pid: u32) -> Option<u32> {
     link.to_str()?.strip_prefix("mnt:[")?.strip_suffix(']')?.parse().ok()
 }
 
+/// `include/linux/sched.h`.
+const PF_EXITING: u32 = 0x4;
+const PF_KTHREAD: u32 = 0x20_0000;
+
 struct Stat {
     comm: Vec<u8>,
     ppid: u32,
     start_ticks: u64,
+    ends_untold: bool,
 }
 
 fn stat_of(pid: u32) -> Option<Stat> {
@@ -90,10 +99,13 @@ fn parse_stat(stat: &[u8]) -> Option<Stat> {
     let close = stat.iter().rposition(|&byte| byte == b')')?;
     let comm = stat.get(open + 1..close)?.to_vec();
     let mut fields = std::str::from_utf8(stat.get(close + 1..)?).ok()?.split_ascii_whitespace();
-    // proc_pid_stat(5): state is field 3, ppid 4, starttime 22.
-    let ppid = fields.nth(1)?.parse().ok()?;
-    let start_ticks = fields.nth(17)?.parse().ok()?;
-    Some(Stat { comm, ppid, start_ticks })
+    // proc_pid_stat(5): state is field 3, ppid 4, flags 9, starttime 22.
+    let state = fields.next()?;
+    let ppid = fields.next()?.parse().ok()?;
+    let flags: u32 = fields.nth(4)?.parse().ok()?;
+    let start_ticks = fields.nth(12)?.parse().ok()?;
+    let ends_untold = matches!(state, "Z" | "X") || flags & (PF_EXITING | PF_KTHREAD) != 0;
+    Some(Stat { comm, ppid, start_ticks, ends_untold })
 }
 
 /// The path to take from `/proc/PID/cgroup`: that of the v1 controller unless it is the root, else v2's.
@@ -134,7 +146,29 @@ mod tests {
         let stat = b"42 (a) b (c) S 7 42 42 0 -1 4194560 1 0 0 0 1 2 3 4 20 0 1 0 98765 1000 1\n";
         let stat = parse_stat(stat).unwrap();
         assert_eq!(stat.comm, b"a) b (c");
-        assert_eq!((stat.ppid, stat.start_ticks), (7, 98765));
+        assert_eq!((stat.ppid, stat.start_ticks, stat.ends_untold), (7, 98765, false));
+    }
+
+    #[test]
+    fn whose_end_may_not_be_told_is_known() {
+        let ends_untold = |state: &str, flags: u32| {
+            let stat = format!("42 (a) {state} 7 42 42 0 -1 {flags} 1 0 0 0 1 2 3 4 20 0 1 0 98765 1000 1");
+            parse_stat(stat.as_bytes()).unwrap().ends_untold
+        };
+        assert!(ends_untold("Z", 0x40_000c) && ends_untold("X", 0) && ends_untold("R", 0x40_0004));
+        assert!(ends_untold("I", 0x420_8060));
+        assert!(!ends_untold("R", 0x40_0100) && !ends_untold("D", 0));
+    }
+
+    #[test]
+    fn a_zombie_is_found_as_one() {
+        let mut child = std::process::Command::new("/bin/true").spawn().unwrap();
+        let pid = child.id();
+        let ends_untold = || scan(None).iter().any(|one| one.key.pid == pid && one.ends_untold);
+        while !ends_untold() {
+            std::thread::yield_now();
+        }
+        child.wait().unwrap();
     }
 
     #[test]

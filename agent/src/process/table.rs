@@ -63,6 +63,8 @@ pub struct Process {
     ended_ns: Option<u64>,
     /// The last sweep did not find it in `/proc`.
     suspect: bool,
+    /// An end that does not come was not lost: see [`super::seed::Seen`].
+    ends_untold: bool,
 }
 
 /// How a process came to be known.
@@ -95,6 +97,7 @@ impl Process {
             for_children: None,
             ended_ns: None,
             suspect: false,
+            ends_untold: false,
         }
     }
 
@@ -196,10 +199,11 @@ impl Table {
     }
 
     /// A process that was found in `/proc`. One that the records have brought meanwhile knows more, and stays.
-    pub fn seed(&mut self, key: Key, parent: Key, image: Rc<Image>, cgroup: Rc<Cgroup>) {
+    pub fn seed(&mut self, key: Key, parent: Key, image: Rc<Image>, cgroup: Rc<Cgroup>, ends_untold: bool) {
         if !self.processes.contains_key(&key) {
             let ancestors = self.ancestors_below(parent);
-            self.insert(Process::new(key, image, cgroup, ancestors, Origin::Found));
+            let process = Process::new(key, image, cgroup, ancestors, Origin::Found);
+            self.insert(Process { ends_untold, ..process });
         }
     }
 
@@ -301,8 +305,8 @@ impl Table {
             match self.processes.get_mut(&key) {
                 Some(process) if process.ended_ns.is_none() && !alive(key) => {
                     if process.suspect {
+                        self.swept += u64::from(!process.ends_untold);
                         self.remove(key);
-                        self.swept += 1;
                     } else {
                         process.suspect = true;
                         self.order.push_back(key);

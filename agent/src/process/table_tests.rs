@@ -20,7 +20,7 @@ fn forked(table: &mut Table, child: u32, parent: u32) {
 #[test]
 fn an_exec_has_its_parent_first_and_at_most_eight_ancestors() {
     let mut table = Table::new(1 << 20);
-    table.seed(key(1), key(0), image("init"), host());
+    table.seed(key(1), key(0), image("init"), host(), false);
     for pid in 2..20 {
         forked(&mut table, pid, pid - 1);
         table.exec(key(pid), key(pid - 1), image(&format!("p{pid}")), host()).unwrap();
@@ -70,7 +70,7 @@ fn a_pid_used_again_is_another_process() {
 #[test]
 fn the_end_of_a_process_that_was_there_before_is_known_as_such() {
     let mut table = Table::new(1 << 20);
-    table.seed(key(5), key(1), image("old"), host());
+    table.seed(key(5), key(1), image("old"), host(), false);
     assert_eq!(
         table.exit(key(5), 1),
         End::Known { image: image("old"), cgroup: host(), origin: Origin::Found, told: Told::Something }
@@ -102,7 +102,7 @@ fn a_second_exec_changes_the_image_of_children_made_later_only() {
 fn what_was_seen_is_not_overwritten_by_the_scan() {
     let mut table = Table::new(1 << 20);
     table.exec(key(5), key(1), image("new"), host()).unwrap();
-    table.seed(key(5), key(1), image("old"), host());
+    table.seed(key(5), key(1), image("old"), host(), false);
     assert_eq!(&*table.get(key(5)).unwrap().image.name, "new");
 }
 
@@ -117,6 +117,17 @@ fn lost_ends_are_swept_and_the_living_stay() {
     table.sweep(100, |key| key.pid % 2 == 0);
     assert_eq!(table.counts().entries, 5);
     assert_eq!(table.counts().swept, 5);
+}
+
+#[test]
+fn an_end_that_nobody_tells_is_no_lost_one() {
+    let mut table = Table::new(1 << 20);
+    table.seed(key(5), key(1), image("zombie"), host(), true);
+    table.seed(key(6), key(1), image("living"), host(), false);
+    for _ in 0..2 {
+        table.sweep(100, |_| false);
+    }
+    assert_eq!((table.counts().entries, table.counts().swept), (0, 1));
 }
 
 #[test]
@@ -153,7 +164,7 @@ proptest! {
                 1 => { table.exec(key(one), key(other), image("some"), host()); }
                 2 => { table.exit(key(one), now); }
                 3 => table.sweep(8, |key| key.pid % 3 == 0),
-                _ => table.seed(key(one), key(other), image("seed"), host()),
+                _ => table.seed(key(one), key(other), image("seed"), host(), false),
             }
             let counted: usize = table.processes.values().map(Process::bytes).sum();
             prop_assert_eq!(counted, table.counts().bytes);
@@ -166,7 +177,7 @@ proptest! {
 #[test]
 fn the_room_of_a_storm_is_given_back_in_time_and_who_lives_stays() {
     let mut table = Table::new(64 << 20);
-    table.seed(key(1), key(0), image("init"), host());
+    table.seed(key(1), key(0), image("init"), host(), false);
     for pid in 2..20_000 {
         forked(&mut table, pid, 1);
         table.exit(key(pid), 1);

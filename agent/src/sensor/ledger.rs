@@ -182,6 +182,11 @@ fn named<'n>(names: impl IntoIterator<Item = &'n str>, counts: &[u64]) -> BTreeM
         .collect()
 }
 
+/// Records that were left out because their cgroup had made too many.
+pub fn limited_total(losses: &LossesByKind) -> u64 {
+    losses.values().map(|one| one.rate_limited).sum()
+}
+
 /// Events that are missing from the stream for good: lost in the ring, left out for their cgroup's rate, missed by the kernel, not
 /// understood, dropped by the sinks, shed.
 pub fn missing_total(losses: &LossesByKind) -> u64 {

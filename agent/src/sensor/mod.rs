@@ -2,9 +2,11 @@
 
 pub mod apply;
 pub mod canary;
+mod ending;
 pub mod files;
 pub mod filter;
 pub mod fleet;
+mod hold;
 pub mod ledger;
 mod noisy;
 pub mod outgoing;
@@ -20,3 +22,4 @@ pub mod shed;
 pub mod start;
 pub mod talkers;
 pub mod tally;
+mod tell;

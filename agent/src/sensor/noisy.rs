@@ -10,9 +10,13 @@ use linnet_fleet::health::{LossesByKind, RateLimited, RateLimits};
 use linnet_ocsf::class::LifecycleActivity;
 use serde_json::json;
 
-use super::{ledger::KIND_NAMES, report::timestamp, run::Sensor};
+use super::{
+    ledger::{KIND_NAMES, limited_total},
+    report::timestamp,
+    run::Sensor,
+};
 use crate::{
-    event::{Clock, clock, lifecycle},
+    event::{Clock, clock},
     kernel::rates::LimitedGroup,
     process::cgroups::{Cgroup, Cgroups},
 };
@@ -183,7 +187,7 @@ fn told(episode: &Episode, cgroup: &Option<Rc<Cgroup>>, clock: Clock) -> RateLim
 impl Sensor {
     /// Tells of cgroups that are limited from now on, or no longer.
     pub(super) fn look_at_noise(&mut self, losses: &LossesByKind) {
-        let total = losses.values().map(|one| one.rate_limited).sum();
+        let total = limited_total(losses);
         let rates = &self.parts.programs.rates;
         let changes = self.noisy.step(total, clock::boot_ns(), || rates.limited());
         let per_s = self.settings.ring.cgroup_records_per_s;
@@ -209,12 +213,7 @@ impl Sensor {
             };
             log::warn!("{message}");
             let details = json!({ "rate_limit": { "records_per_s": per_s, "group": told } });
-            let mut line = Vec::new();
-            let frame = self.parts.pipeline.frame();
-            if let Err(error) = lifecycle::write_lifecycle(&mut line, frame, activity, &message, &details) {
-                log::error!("event of a rate limit: {error}");
-            }
-            self.parts.pipeline.batch.lines.append(&mut line);
+            self.tell(activity, &message, &details);
         }
     }
 }

@@ -122,9 +122,9 @@ impl Outgoing {
     }
 
     /// Delivers what can be delivered in a few seconds, and closes the spool. The sensor's batches are all in it.
-    pub fn finish(&self) {
+    pub fn finish(&self, patience: Duration) {
         if let Some(running) = &self.running {
-            running.delivery.finish();
+            running.delivery.finish(patience);
             // What is told from now on is final.
             let _ = running.spool.status_now();
         }

@@ -181,7 +181,7 @@ impl Pipeline {
             if one.mnt_ns != self.own_mnt_ns && one.mnt_ns != 0 && !one.exe.is_empty() {
                 self.view.note_process(one.mnt_ns, one.key.pid, one.key.start_ticks);
             }
-            self.table.seed(one.key, parent, image, cgroup);
+            self.table.seed(one.key, parent, image, cgroup, one.ends_untold);
         }
     }
 

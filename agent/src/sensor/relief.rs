@@ -17,7 +17,7 @@ use super::{
     run::Sensor,
     shed::{Cause, Change, Reading, Shedder},
 };
-use crate::event::{clock, lifecycle};
+use crate::event::clock;
 
 /// The state of it.
 pub struct Relief {
@@ -128,13 +128,7 @@ impl Sensor {
         log::warn!("{message}");
         log::debug!("after {moment:?}: {:?}", self.relief.reading);
         let shedding = self.relief.health(self.parts.pipeline.shed_counts());
-        let details = json!({ "shedding": shedding });
-        let mut line = Vec::new();
-        let frame = self.parts.pipeline.frame();
-        if let Err(error) = lifecycle::write_lifecycle(&mut line, frame, activity, &message, &details) {
-            log::error!("event of shedding: {error}");
-        }
-        self.parts.pipeline.batch.lines.append(&mut line);
+        self.tell(activity, &message, &json!({ "shedding": shedding }));
     }
 }
 

@@ -10,8 +10,8 @@ use linnet_fleet::health::{
 };
 use serde_json::{Value, json};
 
-use super::{fleet::FleetSide, run::Sensor};
-use crate::event::Clock;
+use super::{ending::IDLE, fleet::FleetSide, hold::HANGS, run::Sensor};
+use crate::{event::Clock, sink::spool};
 
 /// What has been reported so far.
 #[derive(Default)]
@@ -88,12 +88,8 @@ pub fn health(sensor: &mut Sensor, state: State, losses: LossesByKind) -> Health
         },
         families: sensor.parts.pipeline.families(),
         talkers: sensor.parts.pipeline.talkers.take(Instant::now()),
-        metrics: sensor
-            .parts
-            .metrics
-            .as_ref()
-            .ok()
-            .and_then(|server| server.as_ref().map(|server| server.address().to_owned())),
+        metrics: sensor.parts.metrics.address().map(str::to_owned),
+        pushed_metrics: sensor.parts.metrics.pushed(),
         process_table: ProcessTable {
             entries: table.entries as u64,
             bytes: table.bytes as u64,
@@ -128,14 +124,23 @@ fn rate_limits(sensor: &Sensor) -> RateLimits {
 }
 
 /// Ends the output, leaves the last health document, and gives the cgroup back.
-pub fn finish(mut sensor: Sensor) {
-    if let Some(writer) = sensor.writer.take() {
+pub async fn finish(mut sensor: Sensor) {
+    let ending = sensor.end();
+    let hangs = match sensor.writer.take() {
         // Only now are the sinks' counts final.
-        writer.finish();
+        Some(writer) => writer.finish(IDLE, ending.last()).await.err(),
+        None => None,
+    };
+    if let Some(sink) = &hangs {
+        log::error!("{sink} hangs: what stands as waiting in the account may be lost with this process");
     }
-    sensor.parts.outgoing.finish();
+    // A spool that hangs would hold this up for ever; its places are stored every second.
+    if hangs.is_none_or(|sink| sink != spool::NAME) {
+        sensor.parts.outgoing.finish(ending.for_backends(Instant::now()));
+    }
     let losses = sensor.losses();
     sensor.write_health(State::Stopping, losses.clone());
+    sensor.parts.metrics.finish();
     for (kind, one) in &losses {
         log::info!(
             "{kind}: attempted {} = received {} + lost {}; delivered {}, filtered {}, dropped {}",
@@ -229,7 +234,15 @@ fn degraded(sensor: &Sensor) -> Vec<String> {
             reasons.push(format!("{}: {error} ({} events dropped so far)", sink.name, sink.dropped));
         }
     }
-    if let Err(error) = &sensor.parts.metrics {
+    if let Some((sink, time)) = sensor.shared.in_hand()
+        && time >= HANGS
+    {
+        let (s, queue) = (time.as_secs(), "events wait in the ring, which loses what it has no room for");
+        reasons.push(format!(
+            "{sink} has taken nothing for {s} s: does its disk answer, does its reader read? {queue}"
+        ));
+    }
+    if let Some(error) = sensor.parts.metrics.refused() {
         reasons.push(format!("metrics are not told: {error}"));
     }
     if let Some(why) = sensor.parts.outgoing.refused() {

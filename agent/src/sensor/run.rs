@@ -23,10 +23,10 @@ use serde_json::json;
 use smol::{Timer, channel::Receiver, future::FutureExt, stream::StreamExt};
 
 use super::{
+    ending::Ending,
     fleet::FleetSide,
-    ledger::missing_total,
     noisy::Noisy,
-    outgoing::{Missing, Outgoing},
+    outgoing::Outgoing,
     pipeline::Pipeline,
     plugins::{News, Plugins, with_sinks},
     relief::Relief,
@@ -34,12 +34,12 @@ use super::{
     report::{self, Reported},
 };
 use crate::{
-    event::{clock, lifecycle},
+    event::clock,
     kernel::{
         load::Programs,
         ring::{Drained, Enough, Ring},
     },
-    metrics::server::{Server, ServerError},
+    metrics::Metrics,
     process::seed,
     sink::{Shared, Writer},
 };
@@ -78,8 +78,8 @@ pub struct Started {
     pub plugins: Plugins,
     /// How they were when they had ended.
     pub plugins_at_end: Option<Vec<Plugin>>,
-    /// What tells metrics, if anything does, or why it can't.
-    pub metrics: Result<Option<Server>, ServerError>,
+    /// What tells metrics.
+    pub metrics: Metrics,
     /// The sinks over the network.
     pub outgoing: Outgoing,
     /// Hierarchy that names containers.
@@ -104,7 +104,12 @@ pub struct Sensor {
     pub(super) relief: Relief,
     pub(super) noisy: Noisy,
     pub(super) ring_peak_bytes: u64,
-    signals: Option<Signals>,
+    /// Whether all that was in the ring was taken since the processes were last looked at.
+    ring_was_emptied: bool,
+    pub(super) signals: Option<Signals>,
+    pub(super) tick_at: Instant,
+    /// Once the sensor is to end: the time that is left.
+    pub(super) ending: Option<Ending>,
     canary_at: Instant,
     report_at: Instant,
 }
@@ -136,7 +141,10 @@ impl Sensor {
             relief: Relief::new(now),
             noisy: Noisy::default(),
             ring_peak_bytes: 0,
+            ring_was_emptied: false,
             signals: None,
+            tick_at: now,
+            ending: None,
             canary_at: now,
             report_at: now + report,
         }
@@ -152,25 +160,30 @@ impl Sensor {
         let seen = seed::scan(self.parts.v1_controller);
         log::info!("watching; {} processes were there before", seen.len());
         self.parts.pipeline.seed(seen);
-        let mut tick_at = Instant::now();
         loop {
             let drained = self.take();
             self.pass_on().await;
+            if self.ending.is_some() {
+                break;
+            }
             let now = Instant::now();
             self.look_at_pressure(now);
-            if now >= tick_at {
-                self.tick(now).await;
+            if now >= self.tick_at {
                 // The first canary is worth a second look soon: until it is seen, nothing says that the sensor sees.
                 let settled = self.parts.pipeline.canaries.seen > 0;
-                tick_at =
-                    now + if settled { self.tick_period() } else { self.tick_period().min(FIRST_TICKS) };
+                let period = self.tick_period();
+                self.tick_at = now + if settled { period } else { period.min(FIRST_TICKS) };
+                self.tick(now).await;
+                if self.ending.is_some() {
+                    break;
+                }
             }
             if self.all_sinks_closed() {
                 log::error!("nobody reads the output any more; stopping");
                 break;
             }
             let woken = if drained.empty {
-                self.wait(drained, tick_at).await?
+                self.wait(drained).await?
             } else {
                 Woken::Signal(self.signal_that_came().await)
             };
@@ -194,11 +207,9 @@ impl Sensor {
 
     /// Takes what is there, up to a batch.
     fn take(&mut self) -> Drained {
+        self.note_ring();
         let Started { ring, pipeline, files_done, programs, plugins, .. } = &mut self.parts;
         pipeline.tick();
-        let fill_bytes = ring.fill_bytes();
-        self.ring_peak_bytes = self.ring_peak_bytes.max(fill_bytes);
-        self.relief.gauge.note_ring(fill_bytes, ring.bytes());
         // Before the records: a flood of them must not keep plugins waiting for ever.
         while pipeline.batch.lines.len() < BATCH_BYTES / 2
             && let Some(event) = plugins.try_next()
@@ -212,6 +223,7 @@ impl Sensor {
             pipeline.record(record);
             if pipeline.batch.lines.len() >= BATCH_BYTES { Enough::Yes } else { Enough::No }
         });
+        self.ring_was_emptied |= drained.empty;
         pipeline.expire(Instant::now());
         for key in pipeline.newly_known.drain(..) {
             programs.mark_known(&key);
@@ -219,22 +231,19 @@ impl Sensor {
         drained
     }
 
-    /// Passes the batch on, waiting while the sinks are behind.
-    async fn pass_on(&mut self) {
-        if self.parts.pipeline.batch.lines.is_empty() {
-            return;
-        }
-        if let Some(writer) = &self.writer {
-            let full = std::mem::replace(&mut self.parts.pipeline.batch, writer.fresh());
-            self.relief.gauge.note_full_queue(writer.send(full).await);
-        }
+    /// How full the ring is, for the health document and for who decides under pressure.
+    pub(super) fn note_ring(&mut self) {
+        let ring = &self.parts.ring;
+        let fill_bytes = ring.fill_bytes();
+        self.ring_peak_bytes = self.ring_peak_bytes.max(fill_bytes);
+        self.relief.gauge.note_ring(fill_bytes, ring.bytes());
     }
 
-    async fn wait(&mut self, drained: Drained, tick_at: Instant) -> io::Result<Woken> {
+    async fn wait(&mut self, drained: Drained) -> io::Result<Woken> {
         let coalesce = self.settings.coalesce();
         let lot = self.parts.pipeline.lot();
         let tend_at = lot.next_deadline().map(|deadline| deadline.min(Instant::now() + TEND));
-        let until = tend_at.map_or(tick_at, |tend_at| tend_at.min(tick_at));
+        let until = tend_at.map_or(self.tick_at, |tend_at| tend_at.min(self.tick_at));
         let Started { ring, files_done, pipeline, plugins, fleet, .. } = &mut self.parts;
         let plugin = async { Ok(Woken::Plugin(plugins.next().await)) };
         let signal = async {
@@ -276,7 +285,7 @@ impl Sensor {
         }
     }
 
-    fn tick_period(&self) -> Duration {
+    pub(super) fn tick_period(&self) -> Duration {
         let health = Duration::from_secs(u64::from(self.settings.health.interval_s));
         match sd_notify::watchdog_enabled() {
             Some(watchdog) => health.min(watchdog / 3),
@@ -295,16 +304,7 @@ impl Sensor {
     /// The first line of a run, and readiness.
     async fn announce(&mut self) {
         let details = report::start_details(self);
-        let frame_at = self.parts.pipeline.batch.lines.len();
-        let mut line = Vec::new();
-        let frame = self.parts.pipeline.frame();
-        let message = "the sensor watches this host from now on";
-        if let Err(error) =
-            lifecycle::write_lifecycle(&mut line, frame, LifecycleActivity::Start, message, &details)
-        {
-            log::error!("start event: {error}");
-        }
-        self.parts.pipeline.batch.lines.splice(frame_at..frame_at, line);
+        self.tell(LifecycleActivity::Start, "the sensor watches this host from now on", &details);
         self.pass_on().await;
         if let Err(error) = sd_notify::notify(&[sd_notify::NotifyState::Ready]) {
             log::debug!("sd_notify: {error}");
@@ -329,9 +329,14 @@ impl Sensor {
                 log::warn!("canary: {error}");
             }
         }
-        self.parts.pipeline.table().sweep(SWEEP, seed::is_alive);
-        self.parts.pipeline.table().drop_ended_before(clock::boot_ns().saturating_sub(2_000_000_000));
-        self.parts.pipeline.table().give_back();
+        let table = self.parts.pipeline.table();
+        // Who is gone at the second look has no end in the ring only if all of it was taken between the two: two ticks may follow each
+        // other when an output had hung.
+        if std::mem::take(&mut self.ring_was_emptied) {
+            table.sweep(SWEEP, seed::is_alive);
+        }
+        table.drop_ended_before(clock::boot_ns().saturating_sub(2_000_000_000));
+        table.give_back();
         self.tend_fleet(now);
         self.parts.plugins.tend();
         let losses = self.losses();
@@ -342,8 +347,16 @@ impl Sensor {
             self.report_at = now + Duration::from_secs(u64::from(report));
             self.report_health(&losses);
         }
+        self.feed_watchdog();
         self.pass_on().await;
-        self.write_health(State::Running, losses);
+        if self.ending.is_none() {
+            // Not the same: it may have taken long.
+            let losses = self.losses();
+            self.write_health(State::Running, losses);
+        }
+    }
+
+    pub(super) fn feed_watchdog(&self) {
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]);
     }
 
@@ -355,71 +368,13 @@ impl Sensor {
         self.parts.pipeline.ledger.losses(&kernel, &self.shared)
     }
 
-    /// Puts what is newly missing into the stream itself.
-    fn report_loss(&mut self, losses: &LossesByKind) {
-        let plugins = self.plugins();
-        let total = missing_total(losses) + plugins.iter().map(|one| one.losses.missing()).sum::<u64>();
-        let newly = total.saturating_sub(self.reported.missing);
-        self.reported.newly_missing = newly;
-        let limited = losses.values().map(|one| one.rate_limited).sum::<u64>();
-        self.reported.newly_limited = limited.saturating_sub(self.reported.limited);
-        self.reported.limited = limited;
-        self.report_undelivered();
-        if newly == 0 {
-            return;
-        }
-        let since = if self.reported.at_ms == 0 { self.started_at_ms } else { self.reported.at_ms };
-        self.reported.missing = total;
-        let message = format!("{newly} records are missing from the stream; the counters say at which stage");
-        let details = json!({ "losses": losses, "plugins": report::plugin_losses(&plugins) });
-        let mut line = Vec::new();
-        let frame = self.parts.pipeline.frame();
-        if let Err(error) = lifecycle::write_loss(&mut line, frame, newly, since, &message, &details) {
-            log::error!("loss report: {error}");
-        }
-        self.parts.pipeline.batch.lines.append(&mut line);
-        log::warn!("{message}");
-    }
-
-    /// And what is newly lost between the spool and a sink.
-    fn report_undelivered(&mut self) {
-        let since = if self.reported.at_ms == 0 { self.started_at_ms } else { self.reported.at_ms };
-        for Missing { sink, count, details } in self.parts.outgoing.newly_missing() {
-            let message =
-                format!("{count} events were lost before they reached the sink {sink}; its account says why");
-            let mut line = Vec::new();
-            let frame = self.parts.pipeline.frame();
-            if let Err(error) = lifecycle::write_loss(&mut line, frame, count, since, &message, &details) {
-                log::error!("loss report: {error}");
-            }
-            self.parts.pipeline.batch.lines.append(&mut line);
-            log::warn!("{message}");
-        }
-    }
-
-    fn report_health(&mut self, losses: &LossesByKind) {
-        let details = report::health_details(self, losses);
-        let mut line = Vec::new();
-        let frame = self.parts.pipeline.frame();
-        let activity = LifecycleActivity::HealthReport;
-        if let Err(error) =
-            lifecycle::write_lifecycle(&mut line, frame, activity, "health of the sensor", &details)
-        {
-            log::error!("health report: {error}");
-        }
-        self.parts.pipeline.batch.lines.append(&mut line);
-    }
-
     pub(super) fn write_health(&mut self, state: State, losses: LossesByKind) {
-        self.reported.at_ms = clock::epoch_ms();
         let health = report::health(self, state, losses);
         let path = self.parts.loaded.settings.health_path();
         if let Err(error) = health.write(&path) {
             log::error!("{error}");
         }
-        if let Ok(Some(server)) = &self.parts.metrics {
-            server.show(health);
-        }
+        self.parts.metrics.show(health);
     }
 
     /// How the plugins are, or were at their end.
@@ -452,6 +407,7 @@ impl Sensor {
     /// Detaches, takes what is left, and says goodbye.
     async fn stop(mut self) {
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+        self.end();
         self.stop_plugins().await;
         self.parts.programs.detach();
         for _ in 0..LAST_LOOKS {
@@ -478,18 +434,11 @@ impl Sensor {
         }
         self.pass_on().await;
         let losses = self.losses();
+        self.look_at_noise(&losses);
         self.report_loss(&losses);
         let details = json!({ "losses": losses });
-        let mut line = Vec::new();
-        let frame = self.parts.pipeline.frame();
-        let message = "the sensor watches this host no more";
-        if let Err(error) =
-            lifecycle::write_lifecycle(&mut line, frame, LifecycleActivity::Stop, message, &details)
-        {
-            log::error!("stop event: {error}");
-        }
-        self.parts.pipeline.batch.lines.append(&mut line);
+        self.tell(LifecycleActivity::Stop, "the sensor watches this host no more", &details);
         self.pass_on().await;
-        report::finish(self);
+        report::finish(self).await;
     }
 }

@@ -32,7 +32,7 @@ use crate::{
         cgroup_mode,
         load::{LoadError, LoadOptions, load},
     },
-    metrics::server::Server,
+    metrics::Metrics,
     process::{BootTag, Table},
     sink::{Sink, SinkError, Writer, file::RotatingFile},
 };
@@ -151,11 +151,7 @@ pub fn start(mut loaded: Loaded, extra: Extra) -> Result<Sensor, StartError> {
     sinks.extend(spool);
     let writer = Writer::start(sinks)
         .map_err(|source| StartError::Resources { what: "thread of the sinks", source })?;
-    // What watches the sensor must not keep it from watching.
-    let metrics = settings.metrics.listen.as_ref().map(Server::start).transpose();
-    if let Err(error) = &metrics {
-        log::error!("{error}");
-    }
+    let metrics = Metrics::start(&settings.metrics, &host);
     let v1_controller = cgroup_mode::v1_controller().ok().flatten();
     let parts = super::run::Started {
         loaded,

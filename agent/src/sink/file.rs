@@ -78,6 +78,10 @@ impl RotatingFile {
         let ours = self.file.metadata()?;
         let named = fs::metadata(&self.path);
         if named.is_ok_and(|named| (named.dev(), named.ino()) == (ours.dev(), ours.ino())) {
+            // It may have been cut (`copytruncate`): to go back to where it ended before would fill it with nothing.
+            if ours.is_file() {
+                self.len = ours.len();
+            }
             return Ok(());
         }
         if let Some(directory) = self.path.parent() {

@@ -11,6 +11,8 @@ use linnet_spool::Spool;
 use super::{Sink, SinkError};
 use crate::event::clock;
 
+/// Its name among the sinks.
+pub const NAME: &str = "spool";
 const SYNC_EVERY: Duration = Duration::from_secs(5);
 
 /// Appends to the spool.
@@ -28,7 +30,7 @@ impl SpoolSink {
 
 impl Sink for SpoolSink {
     fn name(&self) -> &'static str {
-        "spool"
+        NAME
     }
 
     fn write(&mut self, lines: &[u8], kinds: &[u8]) -> Result<(), SinkError> {

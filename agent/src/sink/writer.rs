@@ -16,7 +16,7 @@ use std::{
 
 use linnet_ebpf::KINDS;
 use linnet_fleet::health;
-use smol::channel::TrySendError;
+use smol::{Timer, channel::TrySendError, future::FutureExt};
 
 use super::{DropReason, Sink, SinkError};
 
@@ -62,9 +62,23 @@ pub struct Shared {
     plugins: Mutex<BTreeMap<Arc<str>, PluginCounts>>,
     last_delivery_ms: AtomicI64,
     sinks: Mutex<Vec<health::Sink>>,
+    /// The sink that is being written to, by its number, and since when.
+    in_hand: Mutex<Option<(usize, Instant)>>,
 }
 
 impl Shared {
+    /// The sink that is being written to, and for how long already.
+    pub fn in_hand(&self) -> Option<(String, Duration)> {
+        let (index, since) = (*self.in_hand.lock().unwrap_or_else(PoisonError::into_inner))?;
+        let name = self.sinks().into_iter().nth(index)?.name;
+        Some((name, since.elapsed()))
+    }
+
+    fn hand(&self, sink: Option<usize>) {
+        let mut in_hand = self.in_hand.lock().unwrap_or_else(PoisonError::into_inner);
+        *in_hand = sink.map(|sink| (sink, Instant::now()));
+    }
+
     /// Records of a kind that got out.
     pub fn delivered(&self, kind: usize) -> u64 {
         self.delivered.get(kind).map_or(0, |count| count.load(Ordering::Acquire))
@@ -166,29 +180,68 @@ impl Writer {
         self.used.try_recv().unwrap_or_default()
     }
 
-    /// Puts a batch into the queue, waiting while it is full. Gives how long it waited.
-    pub async fn send(&self, batch: Batch) -> Duration {
-        let (sent, waited) = match self.queue.try_send(batch) {
-            Ok(()) => (true, Duration::ZERO),
-            Err(TrySendError::Closed(_)) => (false, Duration::ZERO),
-            Err(TrySendError::Full(batch)) => {
-                let from = Instant::now();
-                (self.queue.send(batch).await.is_ok(), from.elapsed())
+    /// Puts a batch into the queue, or gives it back if that is full.
+    ///
+    /// # Errors
+    /// The batch.
+    pub fn try_send(&self, batch: Batch) -> Result<(), Batch> {
+        match self.queue.try_send(batch) {
+            Ok(()) => Ok(()),
+            Err(TrySendError::Full(batch)) => Err(batch),
+            Err(TrySendError::Closed(_)) => {
+                gone();
+                Ok(())
             }
-        };
-        if !sent {
-            // The thread only ends when the queue does, or by a panic, which aborts the process.
-            log::error!("the sinks' thread is gone");
         }
-        waited
     }
 
-    /// Closes the queue and waits until everything in it is out.
-    pub fn finish(self) -> Arc<Shared> {
-        drop(self.queue);
-        let _ = self.thread.join();
-        self.shared
+    /// Puts a batch into the queue, waiting while it is full. What comes of it does not borrow: who waits has other things to do.
+    pub fn send(&self, batch: Batch) -> impl Future<Output = ()> + use<> {
+        let queue = self.queue.clone();
+        async move {
+            if queue.send(batch).await.is_err() {
+                gone();
+            }
+        }
     }
+
+    /// Closes the queue and waits until everything in it is out, as long as something gets out, and until `last` if there is one.
+    ///
+    /// # Errors
+    /// The sink that hangs.
+    pub async fn finish(self, idle: Duration, last: Option<Instant>) -> Result<(), String> {
+        drop(self.queue);
+        // Only what comes back from now on says that something got out.
+        while self.used.try_recv().is_ok() {}
+        loop {
+            let idle = Instant::now() + idle;
+            let until = last.map_or(idle, |last| last.min(idle));
+            // The thread's end of it is closed with the thread.
+            let out = async { Some(self.used.recv().await.is_ok()) };
+            let late = async {
+                Timer::at(until).await;
+                None
+            };
+            match out.or(late).await {
+                Some(true) => {}
+                Some(false) => {
+                    let _ = self.thread.join();
+                    return Ok(());
+                }
+                None => {
+                    return Err(self
+                        .shared
+                        .in_hand()
+                        .map_or_else(|| "an output".to_owned(), |(sink, _)| sink));
+                }
+            }
+        }
+    }
+}
+
+fn gone() {
+    // The thread only ends when the queue does, or by a panic, which aborts the process.
+    log::error!("the sinks' thread is gone");
 }
 
 struct Slot {
@@ -199,7 +252,9 @@ struct Slot {
 fn deliver(sinks: &mut [Slot], batch: &Batch, shared: &Shared) {
     let mut outcome = if sinks.is_empty() { Ok(()) } else { Err(None) };
     for (index, slot) in sinks.iter_mut().enumerate() {
+        shared.hand(Some(index));
         let result = slot.sink.write(&batch.lines, &batch.kinds);
+        shared.hand(None);
         let mut reports = shared.sinks.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(report) = reports.get_mut(index) {
             match &result {
@@ -215,12 +270,12 @@ fn deliver(sinks: &mut [Slot], batch: &Batch, shared: &Shared) {
             }
         }
         drop(reports);
+        if let Err(error) = &result {
+            log_seldom(slot, error, batch.events());
+        }
         outcome = match (outcome, result) {
             (Ok(()), _) | (_, Ok(())) => Ok(()),
-            (Err(first), Err(error)) => {
-                log_seldom(slot, &error, batch.events());
-                Err(first.or(Some(error.reason())))
-            }
+            (Err(first), Err(error)) => Err(first.or(Some(error.reason()))),
         };
     }
     if outcome.is_ok() {
@@ -233,7 +288,7 @@ fn log_seldom(slot: &mut Slot, error: &SinkError, events: u64) {
     let now = Instant::now();
     if slot.logged.is_none_or(|at| now.duration_since(at) >= LOG_INTERVAL) {
         slot.logged = Some(now);
-        log::error!("{error}; {events} events of this batch were dropped and counted");
+        log::error!("{error}; {events} events of this batch did not get there, and are counted");
     }
 }
 
@@ -257,6 +312,47 @@ mod tests {
         }
     }
 
+    fn finish(writer: Writer) -> Arc<Shared> {
+        let shared = Arc::clone(writer.shared());
+        let long = Duration::from_secs(60);
+        smol::block_on(writer.finish(long, None)).unwrap();
+        shared
+    }
+
+    /// Takes nothing until it is told to.
+    struct Still(std::sync::mpsc::Receiver<()>);
+
+    impl Sink for Still {
+        fn name(&self) -> &'static str {
+            "still"
+        }
+
+        fn write(&mut self, _lines: &[u8], _kinds: &[u8]) -> Result<(), SinkError> {
+            let _ = self.0.recv();
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_sink_that_hangs_is_named_and_is_not_waited_for_for_ever() {
+        let (go_on, told) = std::sync::mpsc::channel();
+        let writer = Writer::start(vec![Box::new(Failing(0)), Box::new(Still(told))]).unwrap();
+        let shared = Arc::clone(writer.shared());
+        while writer.try_send(batch([0, 1, 0])).is_ok() {}
+        while shared.in_hand().is_none_or(|(sink, _)| sink != "still") {
+            std::thread::yield_now();
+        }
+        let finished = writer.finish(Duration::from_millis(50), None);
+        assert_eq!(smol::block_on(finished), Err("still".to_owned()));
+        assert_eq!(shared.delivered(1), 0);
+        // Whatever it still does is counted.
+        drop(go_on);
+        while shared.delivered(1) < QUEUE_BATCHES as u64 {
+            std::thread::yield_now();
+        }
+        assert!(shared.in_hand().is_none_or(|(_, time)| time < Duration::from_secs(60)));
+    }
+
     fn batch(records: [u64; KINDS as usize]) -> Batch {
         let kinds = vec![0; records.iter().sum::<u64>() as usize];
         Batch { lines: b"{}\n".to_vec(), kinds, records, ..Batch::default() }
@@ -270,7 +366,7 @@ mod tests {
                 writer.send(batch([0, 3, 1])).await;
             }
         });
-        let shared = writer.finish();
+        let shared = finish(writer);
         assert_eq!(shared.delivered(1), 9);
         assert_eq!(shared.dropped(1), [6, 0, 0]);
         assert_eq!((shared.delivered(2), shared.dropped(2)), (3, [2, 0, 0]));
@@ -287,7 +383,7 @@ mod tests {
                 writer.send(batch).await;
             }
         });
-        let shared = writer.finish();
+        let shared = finish(writer);
         assert_eq!(shared.plugin("inventory"), PluginCounts { delivered: 10, dropped: [5, 0, 0] });
         assert_eq!(shared.plugin("other"), PluginCounts::default());
     }
@@ -296,7 +392,7 @@ mod tests {
     fn one_sink_that_works_is_enough_for_delivery() {
         let writer = Writer::start(vec![Box::new(Failing(9)), Box::new(Failing(0))]).unwrap();
         smol::block_on(writer.send(batch([1, 1, 1])));
-        let shared = writer.finish();
+        let shared = finish(writer);
         assert_eq!(shared.delivered(0), 1);
         assert_eq!(shared.dropped(0), [0, 0, 0]);
     }

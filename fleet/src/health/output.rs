@@ -62,6 +62,28 @@ pub struct NetworkSink {
     pub events: BTreeMap<String, SinkAccount>,
 }
 
+/// Metrics that are sent to a collector.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PushedMetrics {
+    /// Where to.
+    pub url: String,
+    /// Requests made by this agent.
+    pub requests: u64,
+    /// Of these, without success. The next one has it all again.
+    pub failures: u64,
+    /// Data points that the collector did not want.
+    pub rejected_points: u64,
+    /// Bytes of bodies, as they went over the wire.
+    pub sent_bytes: u64,
+    /// When they were taken last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_success_at: Option<Timestamp>,
+    /// What went wrong since.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<String>,
+}
+
 /// Where the events of one kind are: `appended = delivered + filtered + refused + dropped + waiting`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]

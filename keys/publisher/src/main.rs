@@ -39,7 +39,12 @@ fn main() -> ExitCode {
     match run(cli) {
         Ok(text) => match std::io::stdout().write_all(text.as_bytes()) {
             Ok(()) => ExitCode::SUCCESS,
-            Err(_) => ExitCode::FAILURE,
+            // Who stops reading, as `head` does, has what they wanted.
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("linnet-keys: standard output: {error}; what was asked for is done");
+                ExitCode::FAILURE
+            }
         },
         Err(error) => {
             eprintln!("linnet-keys: {error:#}");

@@ -299,7 +299,7 @@ fn the_place_is_kept_over_a_restart() {
     let mut stage = Stage::new(&json!({"url": server.url()}));
     stage.append(100);
     stage.drained();
-    stage.delivery.finish();
+    stage.delivery.finish(Duration::from_secs(8));
     let Stage { directory, spool, delivery, .. } = stage;
     drop((spool, delivery));
     let mut stage = Stage::within(directory, &json!({"url": server.url()}));
@@ -379,4 +379,59 @@ fn an_own_authority_and_a_client_certificate_are_used() {
     stage.append(10);
     assert_eq!(stage.drained().delivered.total(), 10);
     assert_complete(&server, 10);
+}
+
+#[test]
+fn a_certificate_that_was_replaced_is_taken_up_without_a_restart() {
+    let (config, ca, certificate, key) = tls("localhost", true);
+    let (.., old_certificate, old_key) = tls("localhost", true);
+    let directory = tempfile::tempdir().unwrap();
+    let tls = own_tls(directory.path(), &ca, &old_certificate, &old_key);
+    let server = Server::on(std::net::TcpListener::bind("127.0.0.1:0").unwrap(), Some(config), |_, _| ok());
+    let url = format!("https://localhost:{}/in", server.address.port());
+    let path = directory.path().to_owned();
+    let mut stage = Stage::within(directory, &json!({"url": url, "tls": tls}));
+    stage.append(10);
+    stage.until("it was refused", |stage| stage.report().failures > 1);
+    assert_eq!((stage.account().1.total(), server.taken().len()), (10, 0));
+    own_tls(&path, &ca, &certificate, &key);
+    assert_eq!(stage.drained().delivered.total(), 10);
+}
+
+#[test]
+fn an_answer_that_refuses_hundreds_of_events_does_not_stop_the_sink_for_each() {
+    let server = Server::start(|_, request| {
+        let item = |pair: &[Value]| {
+            let status = if pair[1]["number"].as_u64().unwrap() < 1000 { 400 } else { 201 };
+            json!({"create": {"status": status, "error": {"type": "strict_dynamic_mapping_exception"}}})
+        };
+        let items: Vec<Value> = request.lines.chunks(2).map(item).collect();
+        Act::Answer(200, "", json!({"errors": true, "items": items}).to_string())
+    });
+    // A pause for each would be a minute, over and over.
+    let sink =
+        json!({"url": server.url(), "kind": "elasticsearch", "batch": {"linger_ms": 500}, "retry_max_s": 60});
+    let mut stage = Stage::new(&sink);
+    stage.append(1100);
+    let account = stage.drained();
+    assert_eq!((account.delivered.total(), account.refused.total(), account.lost()), (100, 1000, 0));
+    assert_eq!(stage.refused().len(), 1000);
+}
+
+#[test]
+fn an_event_on_which_a_backend_fails_is_put_aside_when_it_takes_others() {
+    let server = Server::start(|_, request| {
+        let bad = request.lines.iter().any(|line| line["number"] == 7);
+        if bad { Act::Answer(500, "", "pipeline: null".to_owned()) } else { ok() }
+    });
+    let mut stage = Stage::new(&json!({"url": server.url(), "batch": {"linger_ms": 100}}));
+    stage.append(10);
+    stage.until("it is tried in vain", |stage| stage.report().failures >= 12);
+    assert_eq!((stage.account().0.refused.total(), server.taken().len()), (0, 0), "it may be an outage");
+    stage.append(20);
+    let account = stage.drained();
+    assert_eq!((account.delivered.total(), account.refused.total(), account.lost()), (29, 1, 0));
+    let refused = stage.refused();
+    assert_eq!(refused[0]["event"]["number"], 7);
+    assert!(refused[0]["why"].as_str().unwrap().contains("while others were taken"), "{refused:?}");
 }

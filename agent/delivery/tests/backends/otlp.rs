@@ -17,7 +17,7 @@ fn otlp_records_carry_the_events_and_are_posted_where_logs_belong() {
         assert_eq!(request.path, "/v1/logs");
         assert_eq!(request.header("content-type"), Some("application/json"));
         let resource = &request.lines[0]["resourceLogs"][0];
-        assert_eq!(resource["resource"]["attributes"][1]["value"]["stringValue"], "host-1");
+        assert_eq!(resource["resource"]["attributes"][3]["value"]["stringValue"], "host-1");
         let names = ["linnet.fork", "linnet.exec", "linnet.exit"];
         for record in resource["scopeLogs"][0]["logRecords"].as_array().unwrap() {
             assert!(names.contains(&record["eventName"].as_str().unwrap()));

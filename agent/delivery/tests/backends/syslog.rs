@@ -194,6 +194,44 @@ fn a_syslog_server_with_a_certificate_of_somebody_else_gets_nothing() {
 }
 
 #[test]
+fn what_a_server_gets_of_a_client_that_it_refuses_is_not_delivered() {
+    let (config, ca, certificate, key) = tls("localhost", true);
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().to_owned();
+    let shown = own_tls(&path, &ca, &certificate, &key);
+    let (url, taken) = serve_tls(config);
+    let mut sink = sink(&url);
+    // Of another authority: the client's handshake is over before the server has looked at it.
+    let (.., other_certificate, other_key) = tls("localhost", true);
+    own_tls(&path, &ca, &other_certificate, &other_key);
+    sink["tls"] = shown;
+    let mut stage = Stage::within(directory, &sink);
+    stage.append(10);
+    stage.until("it was refused again and again", |stage| stage.report().failures > 2);
+    let why = stage.report().last_error.unwrap();
+    assert!(why.contains("tls.certificate_file"), "{why}");
+    assert_eq!((stage.account().1.total(), taken.lock().unwrap().len()), (10, 0));
+    own_tls(&path, &ca, &certificate, &key);
+    assert_eq!(stage.drained().delivered.total(), 10);
+    stage.until("they are read", |_| different(&taken) == wanted(0..10));
+}
+
+#[test]
+fn a_process_that_stands_still_is_not_waited_for_without_end() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("stream");
+    let listener = UnixListener::bind(&path).unwrap();
+    // Its backlog is full: a connection that waited for room would wait as long as the listener does nothing.
+    rustix::net::listen(&listener, 0).unwrap();
+    let waiting = std::os::unix::net::UnixStream::connect(&path).unwrap();
+    let mut stage = Stage::new(&sink(&format!("unix:{}", path.display())));
+    stage.append(10);
+    stage.until("it was told", |stage| stage.report().failures > 1);
+    assert_eq!(stage.account().1.total(), 10);
+    drop((waiting, listener));
+}
+
+#[test]
 fn a_server_that_is_away_is_told_and_gets_everything_when_it_is_back() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("log");

@@ -6,6 +6,15 @@ use crate::manifest::{Capability, Manifest, Needs};
 
 const MIB: u64 = 1 << 20;
 
+/// The numbers of [`Policy`], in its order: the settings' key, the least and the greatest.
+pub const RANGES: [(&str, u64, u64); 5] = [
+    ("plugins.policy.cpu_permille", 10, 100_000),
+    ("plugins.policy.memory_max_bytes", 8 * MIB, 1 << 40),
+    ("plugins.policy.pids_max", 4, 4096),
+    ("plugins.policy.events_per_second", 1, 100_000),
+    ("plugins.policy.bytes_per_day", 1024, 1 << 44),
+];
+
 /// The host's ceilings.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -89,15 +98,19 @@ impl Policy {
     /// # Errors
     /// The first value that makes no sense.
     pub fn check(&self) -> Result<(), (&'static str, String)> {
-        let within = |key, value: u64, from: u64, to: u64| {
-            let message = || format!("{value} is outside {from} to {to}");
-            if (from..=to).contains(&value) { Ok(()) } else { Err((key, message())) }
-        };
-        within("plugins.policy.cpu_permille", u64::from(self.cpu_permille), 10, 100_000)?;
-        within("plugins.policy.memory_max_bytes", self.memory_max_bytes, 8 * MIB, 1 << 40)?;
-        within("plugins.policy.pids_max", u64::from(self.pids_max), 4, 4096)?;
-        within("plugins.policy.events_per_second", u64::from(self.events_per_second), 1, 100_000)?;
-        within("plugins.policy.bytes_per_day", self.bytes_per_day, 1024, 1 << 44)
+        let values = [
+            u64::from(self.cpu_permille),
+            self.memory_max_bytes,
+            u64::from(self.pids_max),
+            u64::from(self.events_per_second),
+            self.bytes_per_day,
+        ];
+        for ((key, from, to), value) in RANGES.into_iter().zip(values) {
+            if !(from..=to).contains(&value) {
+                return Err((key, format!("{value} is outside {from} to {to}")));
+            }
+        }
+        Ok(())
     }
 }
 

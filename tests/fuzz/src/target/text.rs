@@ -93,7 +93,7 @@ pub fn backend(bytes: &[u8]) {
             for item in items {
                 match item {
                     Item::Accepted => {}
-                    Item::Refused(why) | Item::Later(why) => calm(&why),
+                    Item::Refused(why) | Item::Failed(why) | Item::Later(why) => calm(&why),
                 }
             }
         }

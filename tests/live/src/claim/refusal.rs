@@ -1,5 +1,7 @@
 //! Starts that are refused: the exit code says what kind of fault it is, the message says what to do.
 
+use std::fs::OpenOptions;
+use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Output, Stdio};
 
@@ -16,6 +18,7 @@ pub const CASES: &[Case] = &[
     Case::AloneOnHost("a_wrong_type_and_a_wrong_value_are_refused_by_their_paths", wrong_values),
     Case::AloneOnHost("settings_that_are_no_json_or_not_there_are_refused_by_file", no_settings),
     Case::AloneOnHost("check_config_says_the_same_and_accepts_what_is_right", check_config),
+    Case::AloneOnHost("a_command_whose_reader_has_gone_ends_well_and_a_full_disk_is_told", unread_command),
     Case::Alone("a_user_who_is_not_root_is_told_so", not_root),
     Case::Alone("root_that_may_not_load_programs_is_told_so", without_capabilities),
     Case::Alone("required_limits_that_cannot_be_enforced_are_refused", limits_required),
@@ -107,6 +110,37 @@ fn check_config(stage: &Stage) -> Result<String> {
         ));
     }
     refused(check(&json!({"hash": {"max_file_byte": 1}}))?, Some(USAGE), &["hash.max_file_byte"])
+}
+
+/// As in `linnet-agent config | head -1`; and into a file for which there is no room.
+fn unread_command(stage: &Stage) -> Result<String> {
+    let room = Room::new(stage)?;
+    let path = room.settings(&json!({}))?.to_owned();
+    let config = || {
+        stage.command(
+            &stage.agent,
+            &["config".as_ref(), "--effective".as_ref(), "--settings".as_ref(), path.as_os_str()],
+        )
+    };
+    let (reader, writer) = io::pipe().doing("make a pipe")?;
+    drop(reader);
+    let Output { status, stderr, .. } = config()
+        .stdout(writer)
+        .stderr(Stdio::piped())
+        .output()
+        .doing("config into a pipe that nobody reads")?;
+    if status.code() != Some(0) || !stderr.is_empty() {
+        return wrong(format!("without a reader: {status}: {}", String::from_utf8_lossy(&stderr)));
+    }
+    let full = OpenOptions::new().write(true).open("/dev/full").doing("open /dev/full")?;
+    let mut command = config();
+    command.stdin(Stdio::null()).stdout(full).stderr(Stdio::piped());
+    let Output { status, stderr, .. } = command.output().doing("config onto a full disk")?;
+    let message = String::from_utf8_lossy(&stderr).trim().to_owned();
+    if status.code() == Some(0) || !message.contains("standard output: No space left") {
+        return wrong(format!("onto a full disk: {status}: {message}"));
+    }
+    Ok(message)
 }
 
 fn not_root(stage: &Stage) -> Result<String> {
