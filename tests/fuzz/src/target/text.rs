@@ -102,7 +102,10 @@ pub fn backend(bytes: &[u8]) {
             assert!(0 < refused && refused < events);
             calm(&why);
         }
-        Verdict::Refused(why) | Verdict::Later { why, .. } | Verdict::Misconfigured(why) => calm(&why),
+        Verdict::Refused(why)
+        | Verdict::Later { why, .. }
+        | Verdict::Failed(why)
+        | Verdict::Misconfigured(why) => calm(&why),
         Verdict::TooLarge => assert_eq!(status, 413),
     }
     if !body.iter().any(u8::is_ascii_control) {
