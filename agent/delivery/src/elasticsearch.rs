@@ -81,9 +81,8 @@ pub(crate) fn judge(body: &[u8], events: usize) -> Verdict {
     let item = |action: Action| {
         let error = action.create.error.unwrap_or_default();
         let why = || {
-            let text = |field: &Option<String>| field.clone().unwrap_or_default().into_bytes();
-            let (kind, reason) = (text(&error.kind), text(&error.reason));
-            format!("{} {}{}", action.create.status, beginning(&kind), excerpt(&reason))
+            let (kind, reason) = (error.kind.unwrap_or_default(), error.reason.unwrap_or_default());
+            format!("{} {}{}", action.create.status, beginning(kind.as_bytes()), excerpt(reason.as_bytes()))
         };
         match action.create.status {
             200..=299 | 409 => Item::Accepted,

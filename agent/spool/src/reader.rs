@@ -2,9 +2,13 @@
 
 use std::{
     fs::File,
+    io,
+    path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
 };
+
+use rustix::io::Errno;
 
 use crate::{
     account::Settlement,
@@ -21,16 +25,31 @@ use crate::{
 pub struct Reader {
     shared: Arc<Shared>,
     name: String,
-    file: Option<(u64, File)>,
+    file: Option<Open>,
     /// The last segment that had records of another spool, or in another order.
     odd: Option<u64>,
     /// Where reading fails, and how often in a row.
     failing: (Position, u32),
 }
 
+/// The segment that is read.
+#[derive(Debug)]
+struct Open {
+    number: u64,
+    path: PathBuf,
+    file: File,
+}
+
 /// After so many failures in a row at one place, what follows there is given up: what is behind it must not wait for a disk that does
 /// not give it back.
 const TRIES: u32 = 3;
+
+/// Whether it is the disk that does not give a file back, or the file system on it that is damaged: that does not pass, as a lack of
+/// descriptors or memory does, nor is it somebody's to permit.
+fn is_of_the_disk(error: &io::Error) -> bool {
+    let lasts = [Errno::IO, Errno::ISDIR, Errno::UCLEAN, Errno::BADMSG, Errno::NXIO, Errno::NODEV];
+    Errno::from_io_error(error).is_some_and(|errno| lasts.contains(&errno))
+}
 
 /// What was appended at once: whole lines, and the kind of each.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,7 +76,7 @@ impl Taken {
 
 /// Where the next record is.
 enum Place {
-    At { position: Position, file_end: u64, open: Option<std::path::PathBuf> },
+    At { position: Position, file_end: u64, open: Option<PathBuf> },
     Nothing,
 }
 
@@ -69,46 +88,62 @@ impl Reader {
     /// The next record; none when nothing came in this time, or when the spool was stopped and all is read.
     ///
     /// # Errors
-    /// When a segment can't be read; the reader stays where it is, until it has failed there [`TRIES`] times. Then what is left of
-    /// that segment counts as damaged, as does one that is gone.
+    /// When a segment can't be read; the reader stays where it is, until the disk has failed there [`TRIES`] times. Then what is left
+    /// of that segment counts as damaged, as does one that is gone.
     pub fn take(&mut self, patience: Duration) -> Result<Option<Taken>, SpoolError> {
         let until = Instant::now() + patience;
         loop {
             let Place::At { position, file_end, open } = self.place(until) else { return Ok(None) };
             if let Some(path) = open {
                 match File::open(&path) {
-                    Ok(file) => self.file = Some((position.segment, file)),
-                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                        // Else dropped in this moment: the cursor has moved on.
-                        if self.is_at(position) {
-                            self.give_up(position, file_end, &SpoolError::io("open", &path)(error));
-                        }
+                    Ok(file) => self.file = Some(Open { number: position.segment, path, file }),
+                    // Dropped in this moment: the cursor has moved on.
+                    Err(error) if error.kind() == io::ErrorKind::NotFound && !self.is_at(position) => {
                         continue;
                     }
-                    Err(error) => return Err(SpoolError::io("open", &path)(error)),
+                    Err(error) => {
+                        self.fail(position, file_end, error, "open", &path)?;
+                        continue;
+                    }
                 }
             }
-            let Some((_, file)) = &self.file else { continue };
-            let found = match read(file, position.offset, file_end) {
-                Ok(found) => found,
-                Err(error) => {
-                    let error = SpoolError::io("read", &self.path_of(position))(error);
-                    self.failing = if self.failing.0 == position {
-                        (position, self.failing.1 + 1)
-                    } else {
-                        (position, 1)
-                    };
-                    if self.failing.1 < TRIES {
-                        return Err(error);
+            let Some(Open { path, file, .. }) = &self.file else { continue };
+            match read(file, position.offset, file_end) {
+                Ok(found) => {
+                    if let Some(taken) = self.advance(position, file_end, found) {
+                        return Ok(Some(taken));
                     }
-                    self.give_up(position, file_end, &error);
-                    continue;
                 }
-            };
-            if let Some(taken) = self.advance(position, file_end, found) {
-                return Ok(Some(taken));
+                Err(error) => {
+                    let path = path.clone();
+                    self.fail(position, file_end, error, "read", &path)?;
+                }
             }
         }
+    }
+
+    /// An error when the reader stays; without one, what could not be read was given up.
+    fn fail(
+        &mut self,
+        position: Position,
+        file_end: u64,
+        error: io::Error,
+        what: &'static str,
+        path: &Path,
+    ) -> Result<(), SpoolError> {
+        let tries = match error.kind() {
+            io::ErrorKind::NotFound => 1,
+            _ if is_of_the_disk(&error) => TRIES,
+            _ => u32::MAX,
+        };
+        let before = if self.failing.0 == position { self.failing.1 } else { 0 };
+        self.failing = (position, before.saturating_add(1));
+        let error = SpoolError::io(what, path)(error);
+        if self.failing.1 < tries {
+            return Err(error);
+        }
+        self.give_up(position, file_end, &error);
+        Ok(())
     }
 
     /// Notes what became of all that was taken since the last time. Nothing of it comes again.
@@ -147,7 +182,7 @@ impl Reader {
         let mut inner = self.shared.lock();
         loop {
             if let Some((position, file_end)) = inner.next_place(&self.name) {
-                if self.file.as_ref().is_some_and(|(number, _)| *number == position.segment) {
+                if self.file.as_ref().is_some_and(|open| open.number == position.segment) {
                     return Place::At { position, file_end, open: None };
                 }
                 self.file = None;
@@ -163,12 +198,6 @@ impl Reader {
             let waited = self.shared.more.wait_timeout(inner, left);
             inner = waited.unwrap_or_else(std::sync::PoisonError::into_inner).0;
         }
-    }
-
-    fn path_of(&self, position: Position) -> std::path::PathBuf {
-        let inner = self.shared.lock();
-        let segment = inner.segments.iter().find(|one| one.number == position.segment);
-        segment.map_or_else(|| inner.directory.clone(), |segment| segment.path.clone())
     }
 
     /// Goes on behind this segment; what of it was not read counts as damaged.

@@ -1,7 +1,7 @@
 //! One segment's file: found, measured, and read record by record.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     io,
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
@@ -10,6 +10,7 @@ use std::{
 
 use crate::{
     counts::Counts,
+    error::SpoolError,
     layout::{RECORD_HEADER, RECORD_MAGIC, RecordHeader, SEGMENT_HEADER},
 };
 
@@ -33,6 +34,18 @@ pub(crate) struct Segment {
     /// When it was opened, and when its newest record came.
     pub opened: Age,
     pub newest: Age,
+}
+
+impl Segment {
+    /// Deletes its file; somebody else may have been faster.
+    pub fn remove(&self) -> Result<(), SpoolError> {
+        match fs::remove_file(&self.path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(SpoolError::io("remove", &self.path)(error))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// How old something is, by a clock that does not step.

@@ -4,7 +4,7 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    fs::{self, File},
+    fs::File,
     path::PathBuf,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError},
     time::{Duration, Instant},
@@ -332,13 +332,9 @@ impl Inner {
         }
         while settled(self).is_some() {
             let Some(front) = self.segments.front() else { return };
-            match fs::remove_file(&front.path) {
-                // Somebody else was faster.
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    log::warn!("spool: {:?}: {error}", front.path);
-                    return;
-                }
-                _ => {}
+            if let Err(error) = front.remove() {
+                log::warn!("spool: {error}");
+                return;
             }
             self.segments.pop_front();
         }
@@ -350,12 +346,7 @@ impl Inner {
             self.seal();
         }
         let Some(oldest) = self.segments.front().cloned() else { return Ok(()) };
-        match fs::remove_file(&oldest.path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(SpoolError::io("remove", &oldest.path)(error));
-            }
-            _ => {}
-        }
+        oldest.remove()?;
         self.segments.pop_front();
         let next = self.segments.front().map_or(self.next_number, |segment| segment.number);
         for reader in self.readers.values_mut() {

@@ -261,6 +261,25 @@ fn a_segment_that_does_not_come_back_is_counted_and_holds_nothing_up() {
     }
 }
 
+/// What passes, or somebody may mend, is waited for (a link to itself stands in for a lack of descriptors, or a policy that forbids it).
+#[test]
+fn a_segment_that_could_not_be_opened_for_long_is_read_when_it_can_be() {
+    let (directory, segment, _) = filled();
+    let aside = directory.path().join("aside");
+    let spool = Spool::open(directory.path(), BOUNDS, &["sink"]).unwrap();
+    let mut reader = spool.reader("sink").unwrap();
+    fs::rename(&segment, &aside).unwrap();
+    std::os::unix::fs::symlink(&segment, &segment).unwrap();
+    for _ in 0..10 {
+        let error = reader.take(Duration::ZERO).unwrap_err().to_string();
+        assert!(error.contains("open") && error.contains(segment.to_str().unwrap()), "{error}");
+    }
+    fs::remove_file(&segment).unwrap();
+    fs::rename(&aside, &segment).unwrap();
+    let (delivered, _) = all_of(&mut reader);
+    assert_eq!(delivered, appended());
+}
+
 #[test]
 fn a_newer_segment_is_refused_by_name_and_nothing_is_changed() {
     let (directory, segment, _) = filled();
