@@ -139,6 +139,7 @@ lint: setup-build build ## formatting, clippy, shell scripts
 	cargo fmt --all --check
 	cargo fmt --manifest-path tests/fuzz/Cargo.toml --check
 	LINNET_EBPF_OBJECT=$(CURDIR)/dist/linnet-programs.o cargo clippy --locked --workspace --all-targets -- -D warnings
+	CARGO_TARGET_DIR=target cargo clippy --locked --manifest-path tests/fuzz/Cargo.toml -- -D warnings
 	if command -v shellcheck >/dev/null; then shellcheck -x $$(git ls-files tests packaging .ci ':!tests/fuzz/corpus' | xargs grep -lE '^#!.*(bash|/sh)'); fi
 
 bench: build ## what the sensor costs, beside its peers

@@ -102,7 +102,7 @@ pub fn fleet(bytes: &[u8]) {
             let settings = fleet::settings_of(&document, host, None, now);
             assert!(!is_good || settings.is_ok(), "checked, and refused by a host: {settings:?}");
             if let Ok(Some(update)) = document.update_for(host, now) {
-                let facts = HostFacts { id: host.id.clone(), arch: "x86_64".to_owned() };
+                let facts = HostFacts { id: host.id, arch: "x86_64".to_owned() };
                 let _ = decide(&update, &facts, now);
             }
         }
