@@ -27,6 +27,10 @@ const SAVE_EVERY: Duration = Duration::from_secs(1);
 /// How often they are brought to the disk.
 const SYNC_EVERY: Duration = Duration::from_secs(30);
 
+/// So many losses apart from each other are remembered of what a reader has not read yet. With the longest numbers and eight readers
+/// they are 3 MB in `readers.json`, which is believed up to 4 MiB.
+const MAX_HOLES: usize = 1024;
+
 /// What the spool may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
@@ -380,6 +384,19 @@ impl Inner {
             reader.lose(from, to, reason);
         }
         self.dirty = true;
+        self.close_holes();
+    }
+
+    /// Drops from the oldest end until no reader has too many holes: a disk that is full again and again makes one each time, for as
+    /// long as a sink is away.
+    fn close_holes(&mut self) {
+        let too_many = |inner: &Self| inner.readers.values().any(|one| one.stored.holes.len() > MAX_HOLES);
+        while too_many(self) && !self.segments.is_empty() {
+            if let Err(error) = self.drop_oldest(Lost::SpoolFull) {
+                log::warn!("spool: {error}");
+                return;
+            }
+        }
     }
 
     /// Age of the segment that is written to.

@@ -280,6 +280,34 @@ fn a_segment_that_could_not_be_opened_for_long_is_read_when_it_can_be() {
     assert_eq!(delivered, appended());
 }
 
+/// A sink is away, and the disk is full at every other batch (one that is too long stands in for that).
+#[test]
+fn losses_between_what_waits_without_end_leave_a_small_state_and_an_exact_account() {
+    const ROUNDS: usize = 1_500;
+    let directory = scratch();
+    let too_long = vec![b'x'; 2 << 20];
+    let bounds = Bounds { segment_bytes: 1 << 14, ..BOUNDS };
+    {
+        let spool = Spool::open(directory.path(), bounds, &["sink", "other"]).unwrap();
+        for _ in 0..ROUNDS {
+            spool.append(&[1], b"{}\n", now_ms()).unwrap();
+            spool.append(&[2], &too_long, now_ms()).unwrap_err();
+        }
+        spool.close().unwrap();
+    }
+    let state = fs::metadata(directory.path().join("readers.json")).unwrap().len();
+    assert!(state < 150_000, "{state} bytes");
+    let spool = Spool::open(directory.path(), bounds, &["sink", "other"]).unwrap();
+    let mut reader = spool.reader("sink").unwrap();
+    let (delivered, _) = all_of(&mut reader);
+    reader.settle(&Settlement { delivered, ..Settlement::default() });
+    let (account, waiting) = spool.status_now().readers["sink"].clone();
+    let of = |reason| account.dropped.get(reason).copied().unwrap_or_default();
+    assert_eq!((of("too_long").0[2], waiting), (ROUNDS as u64, Counts::default()));
+    assert_eq!(delivered.plus(&of("spool_full")), Counts::of(&[1; ROUNDS]), "{account:?}");
+    assert!(delivered.total() > 500, "most of what fits is kept: {delivered:?}");
+}
+
 #[test]
 fn a_newer_segment_is_refused_by_name_and_nothing_is_changed() {
     let (directory, segment, _) = filled();
