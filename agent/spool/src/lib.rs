@@ -61,6 +61,7 @@ mod reader;
 mod segment;
 mod spool;
 mod state;
+mod tracked;
 
 pub use account::{Account, Lost, Settlement};
 pub use counts::{Counts, KINDS};

@@ -18,8 +18,9 @@ use crate::{
     error::SpoolError,
     layout::{Preface, SEGMENT_HEADER, preface},
     segment::{Age, Segment, first_header, measure, number_of},
-    spool::{Bounds, Inner, Shared, Spool, Tracked},
+    spool::{Bounds, Inner, Shared, Spool},
     state::{self, Position, Stored},
+    tracked::Tracked,
 };
 
 const DIRECTORY_MODE: u32 = 0o700;

@@ -19,17 +19,14 @@ use crate::{
     layout::SEGMENT_HEADER,
     reader::Reader,
     segment::{Age, Segment},
-    state::{self, Hole, Position, Stored},
+    state::{self, Position},
+    tracked::Tracked,
 };
 
 /// How often positions are stored while readers advance.
 const SAVE_EVERY: Duration = Duration::from_secs(1);
 /// How often they are brought to the disk.
 const SYNC_EVERY: Duration = Duration::from_secs(30);
-
-/// So many losses apart from each other are remembered of what a reader has not read yet. With the longest numbers and eight readers
-/// they are 3 MB in `readers.json`, which is believed up to 4 MiB.
-const MAX_HOLES: usize = 1024;
 
 /// What the spool may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,68 +105,6 @@ pub(crate) struct Inner {
     pub unsaved: bool,
     pub synced: Instant,
     pub _lock: Lock,
-}
-
-/// A reader, as the spool follows it.
-#[derive(Debug)]
-pub(crate) struct Tracked {
-    /// What is read next, and the counts before it.
-    pub cursor: Position,
-    pub reached: Counts,
-    /// What was taken last ends here.
-    pub taken: Position,
-    pub in_flight: Counts,
-    pub stored: Stored,
-}
-
-impl Tracked {
-    pub fn new(stored: Stored) -> Self {
-        let (cursor, reached) = (stored.position, stored.reached);
-        Self { cursor, reached, taken: cursor, in_flight: Counts::default(), stored }
-    }
-
-    /// Counts what lies between as lost, unless it is counted already.
-    pub fn lose(&mut self, from: Counts, to: Counts, reason: Lost) {
-        if to.is_within(&from) {
-            return;
-        }
-        let lost = self.uncounted(&from, &to);
-        self.stored.account.drop(reason.as_str(), &lost);
-        // Holes lie apart, or one within the other: whatever begins one was a state of the spool between two records.
-        let holes = &mut self.stored.holes;
-        holes.retain(|hole| !(from.is_within(&hole.from) && hole.to.is_within(&to)));
-        match holes.last_mut() {
-            Some(last) if last.to == from => last.to = to,
-            _ => holes.push(Hole { from, to }),
-        }
-    }
-
-    /// What lies between, less what is counted as lost already.
-    fn uncounted(&self, from: &Counts, to: &Counts) -> Counts {
-        let holes = self.stored.holes.iter();
-        let known =
-            holes.fold(Counts::default(), |sum, hole| sum.plus(&hole.to.min(to).minus(&hole.from.max(from))));
-        to.minus(from).minus(&known)
-    }
-
-    /// The cursor stands where the spool's counts are `here`: what is missing on the way was damaged.
-    pub fn arrive(&mut self, here: &Counts) {
-        if !here.is_within(&self.reached) {
-            let from = self.reached;
-            self.lose(from, *here, Lost::Damaged);
-            self.reached = self.reached.max(here);
-        }
-    }
-
-    /// All that was taken is settled.
-    pub fn settle(&mut self) {
-        self.in_flight = Counts::default();
-        // After a drop the cursor is ahead of what was taken; both are behind what is settled.
-        self.stored.position = self.taken.max(self.stored.position);
-        self.stored.reached = self.reached;
-        let reached = self.reached;
-        self.stored.holes.retain(|hole| !hole.to.is_within(&reached));
-    }
 }
 
 impl Spool {
@@ -390,7 +325,7 @@ impl Inner {
     /// Drops from the oldest end until no reader has too many holes: a disk that is full again and again makes one each time, for as
     /// long as a sink is away.
     fn close_holes(&mut self) {
-        let too_many = |inner: &Self| inner.readers.values().any(|one| one.stored.holes.len() > MAX_HOLES);
+        let too_many = |inner: &Self| inner.readers.values().any(Tracked::has_too_many_holes);
         while too_many(self) && !self.segments.is_empty() {
             if let Err(error) = self.drop_oldest(Lost::SpoolFull) {
                 log::warn!("spool: {error}");

@@ -20,6 +20,7 @@ pub mod report;
 pub mod run;
 pub mod shed;
 pub mod start;
+mod stop;
 pub mod talkers;
 pub mod tally;
 mod tell;

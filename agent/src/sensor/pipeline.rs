@@ -1,4 +1,4 @@
-//! From a record to the lines of its events: decode, process table, files, filter, encode.
+//! From a record to the lines of its events: decode, process table, files, filter; [`lines`] writes them.
 //!
 //! One thread runs it; nothing in it waits. A file that has to be read parks the exec ([`super::parked`]) and is answered
 //! through [`Pipeline::file_done`].
@@ -12,8 +12,8 @@ use std::{
 
 use linnet_ebpf::{Exit, KIND_EXEC, KIND_EXIT, KIND_FORK};
 use linnet_fileview::{Done, FileView, Missing, Ticket};
-use linnet_ocsf::{class::PluginEvent, line::write_line, prelude::Prelude};
-use linnet_settings::{Events, Settings, sinks::EventKind};
+use linnet_ocsf::prelude::Prelude;
+use linnet_settings::{Events, Settings};
 
 use super::{
     canary::Canaries,
@@ -28,13 +28,15 @@ use super::{
 use crate::{
     event::{
         Clock, Outcome,
-        exec::{Context, Frame, Scratch, with_launch, with_script},
-        exit::{Ended, with_fork, with_terminate},
+        exec::{Context, Scratch},
+        exit::Ended,
     },
     process::{BootTag, Image, Key, LeftOut, Origin, Table, Told, cgroups::Cgroups, seed::Seen, table::End},
     record::{self, Exec, Fork, Record},
     sink::Batch,
 };
+
+mod lines;
 
 /// The pipeline and all it remembers.
 pub struct Pipeline {
@@ -190,42 +192,6 @@ impl Pipeline {
         self.clock = Clock::now();
     }
 
-    /// What an event about the sensor itself begins with. Counts as an event.
-    pub fn frame(&mut self) -> Frame<'_> {
-        self.sequence += 1;
-        self.batch.kinds.push(EventKind::Sensor as u8);
-        Frame { prelude: &self.prelude, clock: self.clock, boot: self.boot, sequence: self.sequence }
-    }
-
-    /// Takes an event of a plugin.
-    pub fn plugin_event(&mut self, event: &linnet_plugin_host::PluginEvent) {
-        self.sequence += 1;
-        let source = &event.source;
-        let line = PluginEvent {
-            prelude: &self.prelude,
-            time_ms: event.event.time_ms,
-            sequence: self.sequence,
-            class_uid: event.event.class_uid,
-            activity_id: event.event.activity_id,
-            severity_id: event.event.severity_id,
-            plugin: &source.name,
-            plugin_version: &source.version,
-            fields: &event.event.fields,
-        };
-        // JSON that was read can be written: there are no keys but strings in it.
-        if let Err(error) = write_line(&mut self.batch.lines, &line) {
-            log::error!("event of plugin {}: {error}", source.name);
-        }
-        self.written.count(EventKind::Plugin);
-        self.batch.kinds.push(EventKind::Plugin as u8);
-        match self.batch.plugins.get_mut(source.name.as_str()) {
-            Some(count) => *count += 1,
-            None => {
-                self.batch.plugins.insert(source.name.as_str().into(), 1);
-            }
-        }
-    }
-
     /// Takes a record.
     pub fn record(&mut self, bytes: &[u8]) {
         let kind = record::kind(bytes).unwrap_or(u16::MAX);
@@ -258,18 +224,8 @@ impl Pipeline {
             self.ledger.left_out(KIND_FORK, left_out.reason);
         } else if let Some(cause) = self.shed.leaves_out(Family::Fork) {
             self.ledger.shed(KIND_FORK, cause);
-        } else if let Some(entry) = self.table.get(key) {
-            self.sequence += 1;
-            let frame =
-                Frame { prelude: &self.prelude, clock: self.clock, boot: self.boot, sequence: self.sequence };
-            let lines = &mut self.batch.lines;
-            let written = with_fork(frame, fork, entry, |event| write_line(lines, event));
-            self.wrote(EventKind::Fork, &written);
-            self.count(KIND_FORK, written);
-            self.table.note_told(key);
         } else {
-            // The table holds what was just put into it; were it not so, the equation would show it as waiting.
-            log::error!("a fork left no entry in the process table");
+            self.write_fork(fork, key);
         }
     }
 
@@ -389,86 +345,6 @@ impl Pipeline {
     pub fn expire(&mut self, now: Instant) {
         for parked in self.lot.expire(now) {
             self.write_parked(&parked);
-        }
-    }
-
-    fn write_parked(&mut self, parked: &Parked) {
-        // It was decoded before it was parked.
-        let Ok(exec) = record::decode_exec(parked.record.bytes()) else { return };
-        let (Slot::Settled(exe), Slot::Settled(script)) = (&parked.exe, &parked.script) else { return };
-        self.write_exec(&exec, &parked.context, exe, script);
-        for exit in &parked.exits {
-            let known = Some((&*parked.context.image, &*parked.context.cgroup));
-            self.write_exit(exit, &Ended { known, found: false });
-        }
-    }
-
-    fn write_exec(&mut self, exec: &Exec<'_>, context: &Context, exe: &Outcome, script: &Outcome) {
-        let mut written = Ok(());
-        let wants_script = self.events.script && exec.body.script.inode != 0;
-        if self.events.exec {
-            self.shed.note(exe);
-            let frame = self.next_frame_number();
-            let frame = Frame { prelude: &self.prelude, clock: self.clock, boot: self.boot, sequence: frame };
-            let lines = &mut self.batch.lines;
-            written =
-                with_launch(frame, exec, context, exe, &mut self.scratch, |event| write_line(lines, event));
-            self.wrote(EventKind::Exec, &written);
-        }
-        let script_cause = if wants_script { self.shed.leaves_out(Family::Script) } else { None };
-        if let Some(cause) = script_cause
-            && !self.events.exec
-        {
-            return self.ledger.shed(KIND_EXEC, cause);
-        }
-        if wants_script && script_cause.is_none() {
-            self.shed.note(script);
-            let frame = self.next_frame_number();
-            let frame = Frame { prelude: &self.prelude, clock: self.clock, boot: self.boot, sequence: frame };
-            let lines = &mut self.batch.lines;
-            let script = with_script(frame, exec, context, script, &mut self.scratch, |event| {
-                write_line(lines, event)
-            });
-            self.wrote(EventKind::Script, &script);
-            written = written.and(script);
-        }
-        self.count(KIND_EXEC, written);
-    }
-
-    fn write_exit(&mut self, exit: &Exit, ended: &Ended<'_>) {
-        let sequence = self.next_frame_number();
-        let frame = Frame { prelude: &self.prelude, clock: self.clock, boot: self.boot, sequence };
-        let lines = &mut self.batch.lines;
-        let written = with_terminate(frame, exit, ended, |event| write_line(lines, event));
-        self.wrote(EventKind::Exit, &written);
-        self.count(KIND_EXIT, written);
-    }
-
-    fn next_frame_number(&mut self) -> u64 {
-        self.sequence += 1;
-        self.sequence
-    }
-
-    /// Notes the kind of a line that was written.
-    fn wrote(&mut self, kind: EventKind, written: &Result<(), linnet_ocsf::line::LineError>) {
-        if written.is_ok() {
-            self.written.count(kind);
-            self.batch.kinds.push(kind as u8);
-        }
-    }
-
-    /// Enters one record as ready. An event that can't be encoded has left no line, and its record counts as not understood.
-    fn count(&mut self, kind: u16, written: Result<(), linnet_ocsf::line::LineError>) {
-        match written {
-            Ok(()) => {
-                if let Some(count) = self.batch.records.get_mut(usize::from(kind)) {
-                    *count += 1;
-                }
-            }
-            Err(error) => {
-                log::error!("an event could not be encoded: {error}");
-                self.ledger.undecodable(kind);
-            }
         }
     }
 }

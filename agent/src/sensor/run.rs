@@ -19,7 +19,6 @@ use linnet_fleet::{
 use linnet_limits::Applied;
 use linnet_ocsf::class::LifecycleActivity;
 use linnet_settings::{Loaded, Settings};
-use serde_json::json;
 use smol::{Timer, channel::Receiver, future::FutureExt, stream::StreamExt};
 
 use super::{
@@ -52,9 +51,6 @@ const TEND: Duration = Duration::from_secs(1);
 const FIRST_TICKS: Duration = Duration::from_millis(250);
 /// Living processes that are checked against `/proc` at each tick.
 const SWEEP: usize = 256;
-/// After the programs are detached, how long one that still runs may take.
-const LAST_RECORDS: Duration = Duration::from_millis(20);
-const LAST_LOOKS: u32 = 50;
 
 /// What [`super::start`] has put together.
 pub struct Started {
@@ -206,7 +202,7 @@ impl Sensor {
     }
 
     /// Takes what is there, up to a batch.
-    fn take(&mut self) -> Drained {
+    pub(super) fn take(&mut self) -> Drained {
         self.note_ring();
         let Started { ring, pipeline, files_done, programs, plugins, .. } = &mut self.parts;
         pipeline.tick();
@@ -383,62 +379,5 @@ impl Sensor {
             Some(report) => with_sinks(report.clone(), &self.shared),
             None => self.parts.plugins.report(&self.shared),
         }
-    }
-
-    /// Lets the plugins end, while everything else goes on.
-    async fn stop_plugins(&mut self) {
-        let mut ended = std::pin::pin!(self.parts.plugins.stop());
-        loop {
-            let report = async { Some((&mut ended).await) };
-            let time = async {
-                Timer::after(LAST_RECORDS).await;
-                None
-            };
-            let report = report.or(time).await;
-            self.take();
-            self.pass_on().await;
-            if report.is_some() {
-                self.parts.plugins_at_end = report;
-                return;
-            }
-        }
-    }
-
-    /// Detaches, takes what is left, and says goodbye.
-    async fn stop(mut self) {
-        let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
-        self.end();
-        self.stop_plugins().await;
-        self.parts.programs.detach();
-        for _ in 0..LAST_LOOKS {
-            Timer::after(LAST_RECORDS).await;
-            while !self.take().empty {
-                self.pass_on().await;
-            }
-            self.pass_on().await;
-            if self.losses().values().all(|one| one.ring_imbalance() == 0) {
-                break;
-            }
-        }
-        while !self.parts.pipeline.lot().is_empty() {
-            let deadline = self.parts.pipeline.lot().next_deadline().unwrap_or_else(Instant::now);
-            let file = async { self.parts.files_done.recv().await.ok() };
-            let time = async {
-                Timer::at(deadline).await;
-                None
-            };
-            if let Some(done) = file.or(time).await {
-                self.parts.pipeline.file_done(done);
-            }
-            self.parts.pipeline.expire(Instant::now());
-        }
-        self.pass_on().await;
-        let losses = self.losses();
-        self.look_at_noise(&losses);
-        self.report_loss(&losses);
-        let details = json!({ "losses": losses });
-        self.tell(LifecycleActivity::Stop, "the sensor watches this host no more", &details);
-        self.pass_on().await;
-        report::finish(self).await;
     }
 }
