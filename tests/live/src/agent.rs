@@ -146,6 +146,18 @@ impl<'s> Agent<'s> {
         pid.map_or_else(|| wrong("no such pid"), |pid| kill_process(pid, signal).doing("signal the agent"))
     }
 
+    /// Stops it, does something, and lets it go on.
+    pub fn while_it_sleeps<T>(&self, deed: impl FnOnce() -> Result<T>) -> Result<T> {
+        self.signal(Signal::STOP)?;
+        let asleep = self.stage.await_that("the agent to stand still", || {
+            let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).doing("read its state")?;
+            Ok(stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('T')).then_some(()))
+        });
+        let done = asleep.and_then(|()| deed());
+        self.signal(Signal::CONT)?;
+        done
+    }
+
     /// Waits until the health document satisfies `is_so`, and gives it.
     pub fn await_health(&self, what: &str, is_so: impl Fn(&Value) -> bool) -> Result<Value> {
         self.stage.await_that(what, || {

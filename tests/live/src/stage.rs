@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::ffi::OsStr;
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -168,6 +169,20 @@ impl Stage {
     pub fn start_act<S: AsRef<OsStr>>(&self, steps: &[S]) -> Result<Child> {
         let steps = std::iter::once(OsStr::new("act")).chain(steps.iter().map(AsRef::as_ref));
         self.start(&self.itself, &steps.collect::<Vec<_>>())
+    }
+
+    /// As [`Self::start_act`], and waits until it is ready.
+    pub fn start_ready<S: AsRef<OsStr>>(&self, steps: &[S]) -> Result<Child> {
+        let mut child = self.start_act(steps)?;
+        let mut line = String::new();
+        if let Some(stdout) = child.stdout.as_mut() {
+            BufReader::new(stdout).read_line(&mut line).doing("read the actor's answer")?;
+        }
+        if line.starts_with("ready") {
+            return Ok(child);
+        }
+        let deed = self.finish(child)?;
+        wrong(format!("the actor ended with {}: {}", deed.status, deed.complaint))
     }
 }
 

@@ -1,8 +1,5 @@
 //! Bounds of the agent's own memory and work: what is beyond them is given up, counted, and explained.
 
-use std::io::{BufRead, BufReader};
-
-use rustix::process::Signal;
 use serde_json::json;
 
 use crate::agent::Agent;
@@ -19,24 +16,10 @@ pub const CASES: &[Case] = &[
     Case::AloneOnHost("a_hash_beyond_the_rate_is_left_out_with_a_reason", hash_rate),
 ];
 
-/// Starts an actor and waits until it is ready.
-fn start_ready(stage: &Stage, steps: &[&str]) -> Result<std::process::Child> {
-    let mut child = stage.start_act(steps)?;
-    let mut line = String::new();
-    if let Some(stdout) = child.stdout.as_mut() {
-        BufReader::new(stdout).read_line(&mut line).doing("read the actor's answer")?;
-    }
-    if line.starts_with("ready") {
-        return Ok(child);
-    }
-    let deed = stage.finish(child)?;
-    wrong(format!("the actor ended with {}: {}", deed.status, deed.complaint))
-}
-
 fn full_table(stage: &Stage) -> Result<String> {
     const BOUND: u64 = 256 * 1024;
     let agent = Agent::start(stage, &json!({"process_table": {"max_bytes": BOUND}}))?;
-    let crowd = start_ready(stage, &["crowd", "2000"])?;
+    let crowd = stage.start_ready(&["crowd", "2000"])?;
     let pid = crowd.id();
     let health =
         agent.await_health("an eviction", |health| at(health, "process_table.evicted").as_u64() > Some(0))?;
@@ -57,17 +40,17 @@ fn full_table(stage: &Stage) -> Result<String> {
 fn swept(stage: &Stage) -> Result<String> {
     let agent = Agent::start(stage, &json!({"ring": {"bytes": 65536}, "health": {"report_interval_s": 1}}))?;
     let tool = stage.program(Behaviour::Exit(0))?;
-    let crowd = start_ready(stage, &["crowd", "20"])?;
+    let crowd = stage.start_ready(&["crowd", "20"])?;
     agent.await_health("the crowd in the table", |health| {
         at(health, "process_table.entries").as_u64() > Some(20)
     })?;
-    agent.signal(Signal::STOP)?;
-    let filler = "f".repeat(4000);
-    let flood = (0..100).try_for_each(|_| stage.run_well(&tool.path, &[&filler]).map(drop));
-    let ended = stage.finish(crowd);
-    agent.signal(Signal::CONT)?;
-    flood?;
-    ended?;
+    agent.while_it_sleeps(|| {
+        let filler = "f".repeat(4000);
+        for _ in 0..100 {
+            stage.run_well(&tool.path, &[&filler])?;
+        }
+        stage.finish(crowd)
+    })?;
     let health =
         agent.await_health("a sweep", |health| at(health, "process_table.swept").as_u64() >= Some(20))?;
     let run = agent.stop()?;

@@ -1,6 +1,5 @@
 //! The ring overflows: what is lost is counted to the last event, and reported among the events.
 
-use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::agent::Agent;
@@ -22,20 +21,12 @@ fn settings() -> Value {
     json!({"ring": {"bytes": RING}, "health": {"report_interval_s": 1}, "events": {"fork": true}})
 }
 
-/// Stops the agent, does something, and lets it go on.
-fn while_it_sleeps<T>(agent: &Agent<'_>, deed: impl FnOnce() -> Result<T>) -> Result<T> {
-    agent.signal(Signal::STOP)?;
-    let done = deed();
-    agent.signal(Signal::CONT)?;
-    done
-}
-
 fn overflow(stage: &Stage) -> Result<String> {
     let tool = stage.program(Behaviour::Exit(0))?;
     let agent = Agent::start(stage, &settings())?;
     let tokens: Vec<String> = (0..stage.fewer(1000)).map(|_| stage.token()).collect();
     let filler = "f".repeat(4000);
-    while_it_sleeps(&agent, || {
+    agent.while_it_sleeps(|| {
         for token in &tokens {
             stage.run_well(&tool.path, &[token, &filler])?;
         }
@@ -71,12 +62,13 @@ fn lost_beginnings(stage: &Stage) -> Result<String> {
     use std::io::Write;
     let tool = stage.program(Behaviour::Exit(0))?;
     let agent = Agent::start(stage, &settings())?;
-    let mut spawner = while_it_sleeps(&agent, || {
+    let mut spawner = agent.while_it_sleeps(|| {
         let filler = "f".repeat(4000);
         for _ in 0..stage.fewer(600) {
             stage.run_well(&tool.path, &[&filler])?;
         }
-        stage.start_act(&["spawn-on-demand"])
+        // It says so after its exec, which is over only then.
+        stage.start_ready(&["spawn-on-demand"])
     })?;
     let pid = spawner.id();
     agent.await_output("\"class_uid\":6008")?;
