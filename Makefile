@@ -12,7 +12,7 @@ packages := linnet-agent linnet-updater linnet-publisher linnet-live linnet-benc
 version = $(shell sed -nE 's/^version = "(.*)"/\1/p' Cargo.toml | head -n 1)
 out := target/$(target)/release
 
-.PHONY: run build next package packages demo-update demo-fleet chaos test test-unit test-live test-channel test-tuftool test-page test-fleet test-delivery test-fuzz fuzz fuzz-planted test-update test-states test-docker test-install test-kernels test-systemd test-reboots test-power test-machines kill-points lint bench bench-channel bench-poll bench-delivery soak setup-build setup-test clean help
+.PHONY: run build next package packages demo-update demo-fleet chaos test test-unit test-live test-channel test-tuftool test-page test-fleet test-delivery test-fuzz fuzz fuzz-planted test-update test-states test-docker test-install test-kernels test-systemd test-reboots test-power test-waiting test-machines kill-points lint bench bench-channel bench-poll bench-delivery soak setup-build setup-test clean help
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -33,10 +33,17 @@ build: setup-build ## binaries into dist/bin/
 	install -s -m 0755 $(addprefix $(out)/,$(binaries)) dist/bin/
 	install -m 0644 "$$(ls -t $(out)/build/linnet-agent-*/out/linnet-programs | head -n 1)" dist/linnet-programs.o
 
-# The machines come last and together: each waits much of its time.
-test: setup-test build lint test-unit test-live test-channel test-page test-fleet test-delivery test-fuzz test-update test-states test-docker test-install test-machines ## everything
+test: setup-test build lint test-unit test-live test-delivery test-waiting test-machines ## everything
 	@echo "all suites passed"
 
+# Suites that wait for most of their time (polls, probations, containers), and in that time what is still to be compiled. What they
+# need has been built, and nothing may be put into dist/bin beside them.
+at-hand := $(MAKE) -o setup-build -o setup-test -o build -o kill-points
+test-waiting: setup-test kill-points
+	tests/side-by-side "$(at-hand) test-update test-states" "$(at-hand) test-channel test-page test-fleet" \
+		"$(at-hand) test-fuzz test-docker test-install next"
+
+# The machines come last and together.
 test-machines: setup-test kill-points next
 	tests/side-by-side tests/kernels/run "tests/systemd-vm/run && tests/systemd-vm/update && tests/demo-fleet/run" \
 		"tests/power-vm/run && tests/systemd-vm/reboots"
