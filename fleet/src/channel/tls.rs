@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, RootCertStore};
 use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig, TlsProvider, parse_pem};
 
@@ -25,7 +26,8 @@ const MAX_BUNDLE_BYTES: usize = 4 << 20;
 /// of this host's certificate and key, in PEM, if it shows one.
 ///
 /// # Errors
-/// When a file can't be read or holds something else.
+/// When a file can't be read or holds something else, and when the certificate and the key do not belong together: the client would
+/// end the program for that.
 pub fn config(ca_file: Option<&Path>, own: Option<(&Path, &Path)>) -> Result<TlsConfig, Unusable> {
     let certificates = authorities(ca_file)?;
     let client = own.map(|(certificate, key)| client(certificate, key)).transpose()?;
@@ -40,7 +42,7 @@ pub fn config(ca_file: Option<&Path>, own: Option<(&Path, &Path)>) -> Result<Tls
 /// The same for a protocol that is not HTTP.
 ///
 /// # Errors
-/// As with [`config`], and when the certificate and the key do not belong together.
+/// As with [`config`].
 pub fn client_config(
     ca_file: Option<&Path>,
     own: Option<(&Path, &Path)>,
@@ -58,9 +60,7 @@ pub fn client_config(
     let config = match own.map(|(certificate, key)| client(certificate, key)).transpose()? {
         None => builder.with_no_client_auth(),
         Some(own) => {
-            let chain = own.certs().iter().map(|one| CertificateDer::from(one.der().to_vec())).collect();
-            let key = PrivateKeyDer::try_from(own.private_key().der().to_vec());
-            let key = key.map_err(|error| unusable("key_file", rustls::Error::General(error.to_owned())))?;
+            let (chain, key) = for_rustls(&own)?;
             builder.with_client_auth_cert(chain, key).map_err(|error| unusable("certificate_file", error))?
         }
     };
@@ -97,7 +97,22 @@ fn client(certificate_file: &Path, key_file: &Path) -> Result<ClientCert, Unusab
     }
     let key = PrivateKey::from_pem(&read("key_file", key_file)?)
         .map_err(|_| holds_no("key_file", key_file, "private key"))?;
-    Ok(ClientCert::new_with_certs(&chain, key))
+    let own = ClientCert::new_with_certs(&chain, key);
+    let (chain, key) = for_rustls(&own)?;
+    CertifiedKey::from_der(chain, key, &provider()).map_err(|error| {
+        let files = format!("{certificate_file:?} with {key_file:?}");
+        Unusable::new("certificate_file", format!("{files} is of no use: {error}"))
+    })?;
+    Ok(own)
+}
+
+type ChainAndKey = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+
+fn for_rustls(own: &ClientCert) -> Result<ChainAndKey, Unusable> {
+    let chain = own.certs().iter().map(|one| CertificateDer::from(one.der().to_vec())).collect();
+    let key = PrivateKeyDer::try_from(own.private_key().der().to_vec())
+        .map_err(|error| Unusable::new("key_file", format!("of no use: {error}")))?;
+    Ok((chain, key))
 }
 
 fn read(key: &'static str, path: &Path) -> Result<Vec<u8>, Unusable> {

@@ -394,6 +394,11 @@ fn a_certificate_that_was_replaced_is_taken_up_without_a_restart() {
     stage.append(10);
     stage.until("it was refused", |stage| stage.report().failures > 1);
     assert_eq!((stage.account().1.total(), server.taken().len()), (10, 0));
+    // Half of a rotation: what does not belong together is an error like any other.
+    own_tls(&path, &ca, &certificate, &old_key);
+    stage.until("the pair is refused", |stage| {
+        stage.report().last_error.is_some_and(|error| error.starts_with("tls.certificate_file: "))
+    });
     own_tls(&path, &ca, &certificate, &key);
     assert_eq!(stage.drained().delivered.total(), 10);
 }
