@@ -31,6 +31,16 @@ impl Load {
         self.events.push((start..self.lines.len(), kind));
     }
 
+    /// Forgets what none of these parts has: it is settled.
+    pub fn keep_only<'p>(&mut self, parts: impl IntoIterator<Item = &'p mut Part>) {
+        let all = std::mem::take(self);
+        for event in parts.into_iter().flat_map(|part| &mut part.events) {
+            let (line, kind) = all.line(*event);
+            *event = self.events.len();
+            self.add(line, kind);
+        }
+    }
+
     /// Into requests of the allowed size, from this event on.
     pub fn cut(&self, from: usize, max_events: usize, max_bytes: usize) -> VecDeque<Part> {
         let (mut parts, mut part, mut bytes) = (VecDeque::new(), Vec::new(), 0);
@@ -135,6 +145,20 @@ mod tests {
         assert_eq!(cut(0, 10, 100), [vec![0, 1, 2], vec![3], vec![4], vec![5]]);
         assert_eq!(cut(4, 10, 1000), [vec![4, 5]]);
         assert!(cut(6, 10, 1000).is_empty());
+    }
+
+    #[test]
+    fn what_is_settled_is_forgotten_and_the_rest_keeps_its_lines() {
+        let mut load = Load::default();
+        for kind in 0..6 {
+            load.add(format!("{kind}\n").as_bytes(), kind);
+        }
+        let mut parts = [Part::new(vec![4, 5]), Part::new(vec![1])];
+        load.keep_only(&mut parts);
+        assert_eq!(load.lines, b"4\n5\n1\n");
+        let lines: Vec<_> =
+            parts.iter().flat_map(|part| &part.events).map(|event| load.line(*event)).collect();
+        assert_eq!(lines, [(&b"4\n"[..], 4), (b"5\n", 5), (b"1\n", 1)]);
     }
 
     #[test]

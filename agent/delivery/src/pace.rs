@@ -7,7 +7,8 @@ use linnet_fleet::channel::Backoff;
 const FIRST: Duration = Duration::from_secs(1);
 /// Failures in a row after which a backend counts as down.
 const DOWN_AFTER: u32 = 5;
-/// Events of a request to one that is down: enough to see whether it lives.
+/// Events of a request to one that is down: enough to see whether it lives. They halve with each failure, down to one: perhaps it
+/// takes each but some.
 const PROBE_EVENTS: usize = 50;
 /// Refusals in a row after which it is likelier that all is refused than that each event is bad.
 const SUSPICIOUS: usize = 100;
@@ -37,7 +38,8 @@ impl Pace {
     pub fn failed(&mut self, asked: Option<Duration>, dice: u64) -> Duration {
         let wait = self.backoff.after_failure(asked, dice);
         if self.is_down() {
-            self.at_most = PROBE_EVENTS;
+            let more = self.backoff.failures() - DOWN_AFTER;
+            self.at_most = PROBE_EVENTS.checked_shr(more).unwrap_or(0).max(1);
         }
         wait
     }
@@ -71,8 +73,11 @@ mod tests {
             assert_eq!(pace.most_events(2000), 2000);
             assert!(pace.failed(None, u64::MAX) <= Duration::from_secs(60));
         }
-        assert_eq!(pace.most_events(2000), PROBE_EVENTS);
-        for events in [100, 200, 400, 800, 1600, 2000] {
+        for events in [50, 25, 12, 6, 3, 1, 1] {
+            assert_eq!(pace.most_events(2000), events);
+            pace.failed(None, 0);
+        }
+        for events in [2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2000] {
             pace.succeeded();
             assert_eq!(pace.most_events(2000), events);
         }

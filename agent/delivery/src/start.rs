@@ -75,6 +75,7 @@ impl Delivery {
                 wanted: wanted(sink),
                 body: Vec::new(),
                 logged: None,
+                complained: false,
                 stop_by: None,
                 taken: 0,
                 pause: None,

@@ -52,6 +52,8 @@ pub(crate) struct Worker {
     pub wanted: [bool; linnet_spool::KINDS],
     pub body: Vec<u8>,
     pub logged: Option<Instant>,
+    /// Something was named in the log since it delivered.
+    pub complained: bool,
     pub stop_by: Option<Instant>,
     /// Requests of which something was taken.
     pub taken: u64,
@@ -221,8 +223,11 @@ impl Worker {
         match part.failed(self.taken) {
             Fate::Again => parts.push_front(part),
             Fate::Behind => {
-                if parts.iter().all(Part::has_failed) && load.lines.len() < self.max_bytes {
-                    self.gather_more(load, settlement, parts);
+                if parts.iter().all(Part::has_failed) {
+                    load.keep_only(parts.iter_mut().chain([&mut part]));
+                    if parts.is_empty() || load.lines.len() < 2 * self.max_bytes {
+                        self.gather_more(load, settlement, parts);
+                    }
                 }
                 parts.push_back(part);
             }
@@ -310,12 +315,16 @@ impl Worker {
                 }
             }
         }
-        if accepted {
-            self.note_success();
-        } else if refused > 0 {
-            self.pause = self.pace.refused(refused, dice());
-        }
-        let Some(why) = why_again else { return Ok(()) };
+        let Some(why) = why_again else {
+            if accepted {
+                self.note_success();
+            } else if refused > 0 {
+                self.pause = self.pace.refused(refused, dice());
+            }
+            return Ok(());
+        };
+        // It takes something, and not all: that is no reason to ask it again at once.
+        self.taken += u64::from(accepted);
         if !later.is_empty() {
             parts.push_front(part.with(later));
         }
@@ -377,15 +386,13 @@ impl Worker {
     fn note_success(&mut self) {
         self.pace.succeeded();
         self.taken += 1;
-        let was_down = self.board.read().failures_in_row > 0;
         self.board.write(|report| {
             report.failures_in_row = 0;
             report.is_down = false;
             report.last_success = Some(Timestamp::now());
             report.last_error = None;
         });
-        if was_down {
-            self.logged = None;
+        if std::mem::take(&mut self.complained) {
             log::info!("sink {}: delivers again", self.name);
         }
     }
@@ -395,6 +402,7 @@ impl Worker {
         let now = Instant::now();
         if self.logged.is_none_or(|at| now.duration_since(at) >= LOG_INTERVAL) {
             self.logged = Some(now);
+            self.complained = true;
             log::warn!("sink {}: {why}", self.name);
         }
     }

@@ -425,18 +425,38 @@ fn an_answer_that_refuses_hundreds_of_events_does_not_stop_the_sink_for_each() {
 
 #[test]
 fn an_event_on_which_a_backend_fails_is_put_aside_when_it_takes_others() {
-    let server = Server::start(|_, request| {
-        let bad = request.lines.iter().any(|line| line["number"] == 7);
-        if bad { Act::Answer(500, "", "pipeline: null".to_owned()) } else { ok() }
-    });
-    let mut stage = Stage::new(&json!({"url": server.url(), "batch": {"linger_ms": 100}}));
-    stage.append(10);
+    let server = failing_on(|number| number == 15);
+    // They fill what is taken from the spool at once.
+    let mut stage =
+        Stage::new(&json!({"url": server.url(), "batch": {"linger_ms": 5000, "max_bytes": 4096}}));
+    stage.append(16);
     stage.until("it is tried in vain", |stage| stage.report().failures >= 12);
-    assert_eq!((stage.account().0.refused.total(), server.taken().len()), (0, 0), "it may be an outage");
+    let taken = server.taken().len();
+    assert_eq!(stage.account().0.refused.total(), 0, "it may be an outage: {taken} were taken before");
     stage.append(20);
     let account = stage.drained();
-    assert_eq!((account.delivered.total(), account.refused.total(), account.lost()), (29, 1, 0));
+    assert_eq!((account.delivered.total(), account.refused.total(), account.lost()), (35, 1, 0));
     let refused = stage.refused();
-    assert_eq!(refused[0]["event"]["number"], 7);
+    assert_eq!(refused[0]["event"]["number"], 15);
     assert!(refused[0]["why"].as_str().unwrap().contains("while others were taken"), "{refused:?}");
+}
+
+#[test]
+fn a_backend_that_fails_on_every_other_event_gets_the_rest() {
+    let server = failing_on(|number| number % 2 == 1);
+    let mut stage = Stage::new(&json!({"url": server.url(), "batch": {"linger_ms": 100}}));
+    stage.append(5);
+    let account = stage.drained();
+    assert_eq!((account.delivered.total(), account.refused.total(), account.lost()), (3, 2, 0));
+    let mut numbers: Vec<_> = stage.refused().iter().map(|one| one["event"]["number"].as_u64()).collect();
+    numbers.sort_unstable();
+    assert_eq!(numbers, [Some(1), Some(3)]);
+}
+
+/// Answers 500 where such an event is among them, as a pipeline does that throws.
+fn failing_on(is_bad: impl Fn(u64) -> bool + Send + Sync + 'static) -> Server {
+    Server::start(move |_, request| {
+        let bad = request.lines.iter().any(|line| line["number"].as_u64().is_some_and(&is_bad));
+        if bad { Act::Answer(500, "", "pipeline: null".to_owned()) } else { ok() }
+    })
 }
