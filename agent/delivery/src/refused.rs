@@ -7,7 +7,7 @@
 use std::{
     fs::{self, DirBuilder, File, OpenOptions},
     io::{self, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
@@ -45,14 +45,10 @@ impl DeadLetters {
         if len > self.max_bytes {
             return Err(io::Error::other("longer than refused_max_bytes"));
         }
-        let (file, held) = match self.file.take() {
-            Some((file, held)) if held + len <= self.max_bytes => (file, held),
-            Some(_) => self.turn_over()?,
-            None => {
-                let (file, held) = self.open()?;
-                if held + len <= self.max_bytes { (file, held) } else { self.turn_over()? }
-            }
-        };
+        // Who has read the file may have moved or deleted it.
+        let kept = self.file.take().filter(|(file, _)| self.is_at_its_path(file));
+        let (file, held) = kept.map_or_else(|| self.open(), Ok)?;
+        let (file, held) = if held + len <= self.max_bytes { (file, held) } else { self.turn_over()? };
         if let Err(error) = (&file).write_all(&letter) {
             // Half a line would spoil the next one.
             file.set_len(held)?;
@@ -60,6 +56,12 @@ impl DeadLetters {
         }
         self.file = Some((file, held + len));
         Ok(())
+    }
+
+    fn is_at_its_path(&self, file: &File) -> bool {
+        let at_path = fs::metadata(&self.path).map(|there| (there.dev(), there.ino()));
+        let own = file.metadata().map(|own| (own.dev(), own.ino()));
+        at_path.ok().is_some_and(|there| own.is_ok_and(|own| own == there))
     }
 
     fn turn_over(&self) -> io::Result<(File, u64)> {
@@ -95,5 +97,26 @@ mod tests {
         assert!(new.len() <= 500 && old.len() <= 500);
         let last: serde_json::Value = serde_json::from_str(new.lines().last().unwrap()).unwrap();
         assert_eq!((&last["event"]["n"], &last["why"]), (&49.into(), &"no \"n\"".into()));
+    }
+
+    #[test]
+    fn a_file_that_somebody_moved_or_deleted_is_begun_anew() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("refused/siem.ndjson");
+        let mut letters = DeadLetters::new(directory.path(), "siem", 500);
+        let mut keep = |number: u32| {
+            let line = format!("{{\"n\":{number}}}\n");
+            letters.keep(line.as_bytes(), "why", Timestamp::UNIX_EPOCH).unwrap();
+            let text = fs::read_to_string(&path).unwrap();
+            (text.lines().count(), text.contains(&format!("{{\"n\":{number}}}")))
+        };
+        assert_eq!((keep(1), keep(2)), ((1, true), (2, true)));
+        fs::remove_file(&path).unwrap();
+        assert_eq!(keep(3), (1, true));
+        fs::rename(&path, directory.path().join("read")).unwrap();
+        assert_eq!(keep(4), (1, true));
+        fs::remove_file(&path).unwrap();
+        // Also when it was full.
+        (5..50).for_each(|number| assert!(keep(number).1));
     }
 }

@@ -40,7 +40,7 @@
 //! 5. *A segment of a newer version is refused by name and left alone*, and with it the whole spool.
 //! 6. *Bounded.* The segments never take more than `max_bytes`, but for what a reader that is being served holds open
 //!    of a segment that was dropped meanwhile (one segment a reader). Memory: some numbers for each segment and reader,
-//!    and for each loss that a reader has before it; of more than a thousand of these, the oldest segments go with them.
+//!    and for each loss that a reader has before it; of more than a thousand of these, the segments with most of them go.
 //! 7. Age is measured by the wall clock once, when the spool is opened, and by the monotonic clock from then on: a clock
 //!    that steps drops nothing in a spool that is open. Times from before 2026 have no age: that clock had not been set.
 //!

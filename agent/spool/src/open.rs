@@ -121,13 +121,16 @@ fn now_ms() -> i64 {
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// A segment's file as it was found.
+/// A segment's file as it was found. There may be more of them than descriptors.
 struct Looked {
     number: u64,
     path: PathBuf,
-    file: File,
     len: u64,
     preface: Preface,
+}
+
+fn open(path: &Path) -> Result<File, SpoolError> {
+    File::open(path).map_err(SpoolError::io("open", path))
 }
 
 fn look(directory: &Path) -> Result<Vec<Looked>, SpoolError> {
@@ -136,7 +139,7 @@ fn look(directory: &Path) -> Result<Vec<Looked>, SpoolError> {
     for entry in entries {
         let path = entry.map_err(SpoolError::io("list", directory))?.path();
         let Some(number) = number_of(&path) else { continue };
-        let file = File::open(&path).map_err(SpoolError::io("open", &path))?;
+        let file = open(&path)?;
         let len = file.metadata().map_err(SpoolError::io("stat", &path))?.len();
         let mut bytes = [0; SEGMENT_HEADER];
         let have = usize::try_from(len).unwrap_or(usize::MAX).min(bytes.len());
@@ -146,7 +149,7 @@ fn look(directory: &Path) -> Result<Vec<Looked>, SpoolError> {
         if let Preface::Version(version) = preface {
             return Err(SpoolError::Version { path, found: version });
         }
-        found.push(Looked { number, path, file, len, preface });
+        found.push(Looked { number, path, len, preface });
     }
     found.sort_by_key(|one| one.number);
     Ok(found)
@@ -159,12 +162,12 @@ fn take_over(found: Vec<Looked>, now_ms: i64, cut_bytes: &mut u64) -> Result<Vec
     let says_where_the_one_before_ends: Vec<bool> =
         found.iter().skip(1).map(is_good).chain([false]).collect();
     for (looked, end_is_known) in found.into_iter().zip(says_where_the_one_before_ends) {
-        let Looked { number, path, file, len, preface } = looked;
+        let Looked { number, path, len, preface } = looked;
         let (base, opened_ms) = match preface {
             Preface::Good(header) => (Some(header.base), header.opened_ms),
             _ => {
                 log::error!("{path:?}: the header is damaged; its records are looked for");
-                let first = first_header(&file, len).map_err(SpoolError::io("read", &path))?;
+                let first = first_header(&open(&path)?, len).map_err(SpoolError::io("read", &path))?;
                 (None, first.map_or(now_ms, |(_, header)| header.time_ms))
             }
         };
@@ -188,6 +191,7 @@ fn take_over(found: Vec<Looked>, now_ms: i64, cut_bytes: &mut u64) -> Result<Vec
         };
         // Only the last can be torn; of the others only a damaged one is walked, and the one before it, for where they end.
         if !end_is_known || !matches!(preface, Preface::Good(_)) {
+            let file = open(&segment.path)?;
             let found = measure(&file, len).map_err(SpoolError::io("read", &segment.path))?;
             segment.end = base.max(&found.end);
             if let Some(newest_ms) = found.newest_ms {

@@ -3,6 +3,7 @@
 //! Nothing that may take long is done under the lock but appending itself: readers read files without it.
 
 use std::{
+    cmp::Reverse,
     collections::{BTreeMap, VecDeque},
     fs::File,
     path::PathBuf,
@@ -164,12 +165,12 @@ impl Spool {
     /// [`SpoolError`]: after this, events may come twice.
     pub fn close(&self) -> Result<(), SpoolError> {
         self.stop();
-        self.sync()?;
+        let synced = self.sync();
         let mut inner = self.shared.lock();
         // What is settled goes first: on a full disk it makes the room that storing the positions takes.
         inner.active = None;
         inner.collect();
-        inner.save(true)
+        inner.save(true).and(synced)
     }
 }
 
@@ -281,16 +282,23 @@ impl Inner {
 
     /// Drops the oldest segment, counted for each reader that has not read it to its end.
     pub fn drop_oldest(&mut self, reason: Lost) -> Result<(), SpoolError> {
-        if self.segments.len() == 1 {
+        self.drop_segment(0, reason)
+    }
+
+    fn drop_segment(&mut self, index: usize, reason: Lost) -> Result<(), SpoolError> {
+        if self.segments.len() == index + 1 {
             self.seal();
         }
-        let Some(oldest) = self.segments.front().cloned() else { return Ok(()) };
-        oldest.remove()?;
-        self.segments.pop_front();
-        let next = self.segments.front().map_or(self.next_number, |segment| segment.number);
+        let Some(gone) = self.segments.get(index).cloned() else { return Ok(()) };
+        gone.remove()?;
+        self.segments.remove(index);
+        let next = self.segments.get(index).map_or(self.next_number, |segment| segment.number);
         for reader in self.readers.values_mut() {
-            if reader.cursor.segment <= oldest.number {
-                reader.lose(reader.reached.max(&oldest.base), oldest.end, reason);
+            if reader.cursor.segment <= gone.number {
+                reader.lose(reader.reached.max(&gone.base), gone.end, reason);
+            }
+            // Who is not there yet passes over the gap when it comes to it.
+            if reader.cursor.segment == gone.number || index == 0 && reader.cursor.segment < gone.number {
                 reader.cursor = Position { segment: next, offset: SEGMENT_HEADER as u64 };
             }
         }
@@ -322,12 +330,15 @@ impl Inner {
         self.close_holes();
     }
 
-    /// Drops from the oldest end until no reader has too many holes: a disk that is full again and again makes one each time, for as
-    /// long as a sink is away.
+    /// Drops segments until no reader has too many holes, those first that have most of them: a disk that is full again and again makes
+    /// one each time, for as long as a sink is away.
     fn close_holes(&mut self) {
-        let too_many = |inner: &Self| inner.readers.values().any(Tracked::has_too_many_holes);
-        while too_many(self) && !self.segments.is_empty() {
-            if let Err(error) = self.drop_oldest(Lost::SpoolFull) {
+        while let Some(reader) = self.readers.values().find(|reader| reader.has_too_many_holes()) {
+            let holes = self.segments.iter().map(|one| reader.holes_within(&one.base, &one.end));
+            // Of those with as many, the oldest.
+            let most = holes.enumerate().max_by_key(|(index, holes)| (*holes, Reverse(*index)));
+            let Some((index, _)) = most else { return };
+            if let Err(error) = self.drop_segment(index, Lost::SpoolFull) {
                 log::warn!("spool: {error}");
                 return;
             }

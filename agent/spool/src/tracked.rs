@@ -49,6 +49,12 @@ impl Tracked {
         self.stored.holes.len() > MAX_HOLES
     }
 
+    /// How many of them lie between.
+    pub fn holes_within(&self, from: &Counts, to: &Counts) -> usize {
+        let within = |hole: &&Hole| from.is_within(&hole.from) && hole.to.is_within(to);
+        self.stored.holes.iter().filter(within).count()
+    }
+
     /// What lies between, less what is counted as lost already.
     fn uncounted(&self, from: &Counts, to: &Counts) -> Counts {
         let holes = self.stored.holes.iter();
