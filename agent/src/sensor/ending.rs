@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 /// How long an output may take nothing.
 pub const IDLE: Duration = Duration::from_secs(8);
+/// How long a file may be read that an exec waits for.
+const FILES: Duration = Duration::from_secs(4);
 /// How long the outputs of a service have in all.
 const OUTPUTS: Duration = Duration::from_secs(10);
 /// When all but the last metrics is to be done.
@@ -30,6 +32,11 @@ impl Ending {
     /// An output has taken something.
     pub fn taken(&mut self, now: Instant) {
         self.taken = now;
+    }
+
+    /// When files are waited for no longer: a file system that hangs may not be back before `hash.wait_ms` is over.
+    pub fn files_until(&self) -> Instant {
+        self.began + FILES
     }
 
     /// When the outputs are waited for no longer, if they take nothing more.
@@ -58,7 +65,7 @@ mod tests {
         let at = |from: Instant, s| from + Duration::from_secs(s);
         let began = Instant::now();
         let mut ending = Ending::new(began, true);
-        assert_eq!(ending.outputs_until(), at(began, 8));
+        assert_eq!((ending.files_until(), ending.outputs_until()), (at(began, 4), at(began, 8)));
         ending.taken(at(began, 1));
         assert_eq!(ending.outputs_until(), at(began, 9));
         ending.taken(at(began, 7));

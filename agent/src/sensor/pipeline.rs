@@ -347,6 +347,13 @@ impl Pipeline {
             self.write_parked(&parked);
         }
     }
+
+    /// Writes those that still wait, as if their time was over.
+    pub fn give_up_files(&mut self) {
+        while let Some(deadline) = self.lot.next_deadline() {
+            self.expire(deadline);
+        }
+    }
 }
 
 fn or_full(slot: Slot) -> Outcome {

@@ -35,7 +35,7 @@ impl Sensor {
     /// Detaches, takes what is left, and says goodbye.
     pub(super) async fn stop(mut self) {
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
-        self.end();
+        let ending = self.end();
         self.stop_plugins().await;
         self.parts.programs.detach();
         for _ in 0..LAST_LOOKS {
@@ -48,8 +48,10 @@ impl Sensor {
                 break;
             }
         }
-        while !self.parts.pipeline.lot().is_empty() {
-            let deadline = self.parts.pipeline.lot().next_deadline().unwrap_or_else(Instant::now);
+        let files_until = ending.files_until();
+        while !self.parts.pipeline.lot().is_empty() && Instant::now() < files_until {
+            let next = self.parts.pipeline.lot().next_deadline().unwrap_or_else(Instant::now);
+            let deadline = next.min(files_until);
             let file = async { self.parts.files_done.recv().await.ok() };
             let time = async {
                 Timer::at(deadline).await;
@@ -60,6 +62,7 @@ impl Sensor {
             }
             self.parts.pipeline.expire(Instant::now());
         }
+        self.parts.pipeline.give_up_files();
         self.pass_on().await;
         let losses = self.losses();
         self.look_at_noise(&losses);
