@@ -118,6 +118,15 @@ impl Backend {
     pub fn judge(&self, answer: &Answer, events: usize) -> Verdict {
         match (self.kind, answer.status) {
             (SinkKind::Elasticsearch, 200) => elasticsearch::judge(&answer.body, events),
+            // A success of somebody who stands before it.
+            (SinkKind::Elasticsearch, 201..=299) => Verdict::Later {
+                why: format!(
+                    "answered {} in place of a bulk response{}",
+                    answer.status,
+                    excerpt(&answer.body)
+                ),
+                after: answer.retry_after,
+            },
             (SinkKind::Otlp, 200) => otlp::judge(&answer.body, events),
             (SinkKind::SplunkHec, _) => splunk::judge(answer),
             _ => by_status(answer),
@@ -196,6 +205,15 @@ mod tests {
         assert!(matches!(judged(401), Verdict::Misconfigured(_)));
         assert!(matches!(judged(302), Verdict::Misconfigured(_)));
         assert!(matches!(judged(415), Verdict::Misconfigured(_)));
+    }
+
+    #[test]
+    fn a_bulk_request_is_answered_by_a_bulk_response_or_not_at_all() {
+        let backend = Backend::new(&NetworkSink { kind: SinkKind::Elasticsearch, ..NetworkSink::default() });
+        for status in [200, 201, 202, 204] {
+            let verdict = backend.judge(&Answer { status, retry_after: None, body: Vec::new() }, 3);
+            assert!(matches!(verdict, Verdict::Later { .. }), "{status}: {verdict:?}");
+        }
     }
 
     #[test]

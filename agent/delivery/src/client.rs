@@ -1,12 +1,15 @@
 //! One connection to one backend: a POST at a time, with every limit set.
 
-use std::{io::Write, time::Duration};
+use std::{
+    io::{Read, Write},
+    time::Duration,
+};
 
 use flate2::{Compression as Level, write::GzEncoder};
 use jiff::Timestamp;
 use linnet_fleet::channel::{Lookup, Unusable, proxy, retry_after, tls_config};
 use linnet_settings::peer::{Compression, Peer};
-use ureq::{Agent, config::Config, http::header, unversioned::transport::DefaultConnector};
+use ureq::{Agent, Timeout, config::Config, http::header, unversioned::transport::DefaultConnector};
 use zeroize::Zeroizing;
 
 use crate::{
@@ -66,8 +69,9 @@ impl Client {
             .accept_encoding("identity")
             .proxy(proxy);
         if url.starts_with("https:") {
-            let tls = tls_config(peer.tls.ca_file.as_deref(), own_certificate(peer.tls))
-                .map_err(ClientError::Tls)?;
+            let files = secret::located_tls(peer.tls)?;
+            let tls =
+                tls_config(files.ca_file.as_deref(), own_certificate(&files)).map_err(ClientError::Tls)?;
             config = config.https_only(true).tls_config(tls);
         }
         let header = peer.auth.map(secret::header).transpose()?;
@@ -82,7 +86,7 @@ impl Client {
     }
 
     /// Posts a body, and gives the answer with the bytes that went over the wire as body.
-    pub fn post(&mut self, body: &[u8]) -> Result<(Answer, u64), String> {
+    pub fn post(&mut self, body: &[u8]) -> Result<(Answer, u64), NoAnswer> {
         let mut request = self.agent.post(&self.url).header(header::CONTENT_TYPE, self.content_type);
         if let Some((name, value)) = &self.header {
             request = request.header(name, value.as_str());
@@ -95,19 +99,53 @@ impl Client {
                 encoder
                     .write_all(body)
                     .and_then(|()| encoder.finish().map(drop))
-                    .map_err(|e| e.to_string())?;
+                    .map_err(|error| NoAnswer { why: error.to_string(), was_connected: false })?;
                 request = request.header(header::CONTENT_ENCODING, "gzip");
                 &self.packed
             }
         };
         let sent = body.len() as u64;
-        let response = request.send(body).map_err(|error| explain(&error))?;
+        let response = request.send(body).map_err(|error| NoAnswer::of(&error))?;
         let status = response.status().as_u16();
         let retry_after = retry_after(response.headers(), Timestamp::now());
-        // A body that breaks off after a good status leaves open what was taken: the answer is the whole of it.
-        let body = response.into_body().into_with_config().limit(MAX_ANSWER_BYTES).read_to_vec();
-        let body = body.map_err(|error| format!("answered {status}, and broke off: {}", explain(&error)))?;
-        Ok((Answer { status, retry_after, body }, sent))
+        let mut said = Vec::new();
+        let read = response.into_body().into_reader().take(MAX_ANSWER_BYTES + 1).read_to_end(&mut said);
+        let whole = match read {
+            Ok(_) if said.len() as u64 > MAX_ANSWER_BYTES => Err("it is too long to be one".to_owned()),
+            Ok(_) => Ok(()),
+            Err(error) => Err(explain(&ureq::Error::from(error))),
+        };
+        match whole {
+            // A body that breaks off after a good status leaves open what was taken: the answer is the whole of it.
+            Err(why) if (200..300).contains(&status) => {
+                Err(NoAnswer { why: format!("answered {status}, and broke off: {why}"), was_connected: true })
+            }
+            // Of a bad one the status says what there is to know.
+            _ => Ok((Answer { status, retry_after, body: said }, sent)),
+        }
+    }
+}
+
+/// Why there is no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct NoAnswer {
+    pub why: String,
+    /// The connection stood, so it may be what was sent that it broke off of.
+    pub was_connected: bool,
+}
+
+impl NoAnswer {
+    fn of(error: &ureq::Error) -> Self {
+        use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+        let was_connected = match error {
+            ureq::Error::Io(error) => {
+                matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
+            }
+            ureq::Error::Timeout(timeout) => !matches!(timeout, Timeout::Resolve | Timeout::Connect),
+            ureq::Error::Protocol(_) => true,
+            _ => false,
+        };
+        Self { why: explain(error), was_connected }
     }
 }
 

@@ -6,7 +6,7 @@
 //!   A datagram socket says the same when its reader dies, so there an empty datagram asks whether it lives;
 //! - before a batch it is looked whether the other side has gone: the first write into a connection that was closed succeeds;
 //! - in TLS 1.3 a server judges the client's certificate when the client's handshake is over. So the first batch of a connection
-//!   counts when the server has had time to refuse, and has not ([`REFUSAL`]);
+//!   counts when the server has had time to refuse, and has not ([`REFUSAL`]); one that ends the connection in order has not;
 //! - every wait ends with the sink's timeout.
 //!
 //! It must not take more for delivered than that: what a server does with what it got is not to be known from here.
@@ -27,6 +27,7 @@ use rustls::{ClientConfig, ClientConnection, StreamOwned, pki_types::ServerName}
 
 use crate::{
     backend::{Item, Verdict},
+    secret::{SecretError, located_tls},
     syslog::messages,
     transport::{certificate_hint, own_certificate},
     unsent::unsent_bytes,
@@ -38,6 +39,8 @@ const FIRST_LOOK: Duration = Duration::from_millis(1);
 const LAST_LOOK: Duration = Duration::from_millis(32);
 /// How long a server may take to refuse a client whose handshake is over.
 const REFUSAL: Duration = Duration::from_millis(500);
+/// The other side has closed the connection in order (`close_notify`).
+const GOODBYE: io::ErrorKind = io::ErrorKind::ConnectionAborted;
 /// A server that talks has no say here; so much of it is read away at a time.
 const MAX_READS: usize = 16;
 
@@ -46,6 +49,8 @@ const MAX_READS: usize = 16;
 pub(crate) enum ConnectionError {
     #[error("tls.{0}")]
     Tls(Unusable),
+    #[error(transparent)]
+    Secret(#[from] SecretError),
     #[error("url: give syslog+tls://host[:port], syslog+tcp://host[:port] or unix:/path")]
     Address,
     #[error("url: {0:?} is no name that a certificate could be for")]
@@ -77,7 +82,8 @@ impl Connection {
     pub fn new(sink: &NetworkSink) -> Result<Self, ConnectionError> {
         let way = match SyslogAddress::parse(&sink.url).ok_or(ConnectionError::Address)? {
             SyslogAddress::Tls { host, port } => {
-                let config = tls_client_config(sink.tls.ca_file.as_deref(), own_certificate(&sink.tls))
+                let files = located_tls(&sink.tls)?;
+                let config = tls_client_config(files.ca_file.as_deref(), own_certificate(&files))
                     .map_err(ConnectionError::Tls)?;
                 let name =
                     ServerName::try_from(host.clone()).map_err(|_| ConnectionError::Name(host.clone()))?;
@@ -96,12 +102,13 @@ impl Connection {
         let is_new = kept.is_none();
         let mut socket = kept.map_or_else(|| self.connect(), Ok)?;
         let verdict = socket.write(body, events).map_err(|error| explain(&error))?;
-        settle(&mut socket, Instant::now() + self.timeout).map_err(|error| explain(&error))?;
-        if is_new && matches!(socket, Socket::Tls(_)) {
+        let mut stands =
+            settle(&mut socket, Instant::now() + self.timeout).map_err(|error| explain(&error))?;
+        if stands && is_new && matches!(socket, Socket::Tls(_)) {
             std::thread::sleep(REFUSAL);
-            socket.is_open().map_err(|error| explain(&error))?;
+            stands = socket.stands().map_err(|error| explain(&error))?;
         }
-        self.socket = Some(socket);
+        self.socket = stands.then_some(socket);
         Ok((verdict, body.len() as u64))
     }
 
@@ -180,15 +187,18 @@ fn connect_unix_stream(path: &Path) -> io::Result<UnixStream> {
     Ok(stream)
 }
 
-/// Until nothing is unsent. A connection that ends before that is an error, and so is one that ends just then: what a reset
-/// threw away counts as sent.
-fn settle(socket: &mut Socket, until: Instant) -> io::Result<()> {
+/// Until nothing is unsent; whether the connection still stands then. One that ends before that is an error, and so is one that breaks
+/// off just then: what a reset threw away counts as sent.
+fn settle(socket: &mut Socket, until: Instant) -> io::Result<bool> {
     let mut pause = FIRST_LOOK;
     loop {
         let unsent = socket.unsent()?;
-        socket.is_open()?;
-        if unsent == 0 {
-            return socket.confirm();
+        let stands = socket.stands()?;
+        if unsent == 0 || !stands && socket.unsent()? == 0 {
+            return socket.confirm().map(|()| stands);
+        }
+        if !stands {
+            return Err(io::Error::new(io::ErrorKind::ConnectionReset, "closed by the other side"));
         }
         if Instant::now() >= until {
             return Err(io::Error::new(io::ErrorKind::TimedOut, format!("{unsent} bytes are not taken")));
@@ -235,6 +245,15 @@ impl Socket {
         }
     }
 
+    /// Whether the connection is open, or was ended in order. Who refuses a client says so by an alert, or hangs up; who has all of it
+    /// and is done says goodbye.
+    fn stands(&mut self) -> io::Result<bool> {
+        match self.is_open() {
+            Err(error) if error.kind() == GOODBYE => Ok(false),
+            other => other.map(|()| true),
+        }
+    }
+
     /// An error if the other side has gone. What it says is read and forgotten.
     fn is_open(&mut self) -> io::Result<()> {
         match self {
@@ -245,7 +264,7 @@ impl Socket {
                     let read = conn.read_tls(sock)?;
                     let state = conn.process_new_packets().map_err(io::Error::other)?;
                     if state.peer_has_closed() {
-                        return Ok(0);
+                        return Err(io::Error::new(GOODBYE, "closed by the other side"));
                     }
                     let mut plain = vec![0; state.plaintext_bytes_to_read().min(4096)];
                     let _ = conn.reader().read(&mut plain);

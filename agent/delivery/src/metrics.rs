@@ -51,7 +51,7 @@ impl MetricsSink {
         let failed = |why| NotTaken { why, after: None };
         // After a failure secrets and certificates are read again.
         let mut client = self.client.take().map_or_else(|| self.connect(), Ok).map_err(failed)?;
-        let (answer, bytes) = client.post(request).map_err(failed)?;
+        let (answer, bytes) = client.post(request).map_err(|error| failed(error.why))?;
         let rejected = judge(&answer)?;
         self.client = Some(client);
         Ok(Taken { bytes, rejected })

@@ -7,7 +7,7 @@ use std::{
 };
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use linnet_settings::peer::Auth;
+use linnet_settings::peer::{Auth, Tls};
 use zeroize::Zeroizing;
 
 /// Tokens and passwords are short.
@@ -25,7 +25,7 @@ pub(crate) enum SecretError {
         source: std::io::Error,
     },
     /// A credential was named, and systemd hands over none.
-    #[error("secret {path:?}: $CREDENTIALS_DIRECTORY is not set: add LoadCredential= to the unit")]
+    #[error("{path:?}: $CREDENTIALS_DIRECTORY is not set: add LoadCredential= to the unit")]
     NoCredentials {
         /// What was named.
         path: PathBuf,
@@ -55,16 +55,31 @@ pub(crate) fn header(auth: &Auth) -> Result<(String, Zeroizing<String>), SecretE
     })
 }
 
-fn read(named: &Path) -> Result<Zeroizing<String>, SecretError> {
+/// The same files, where they are.
+pub(crate) fn located_tls(tls: &Tls) -> Result<Tls, SecretError> {
+    let at = |named: &Option<PathBuf>| named.as_deref().map(located).transpose();
+    Ok(Tls {
+        ca_file: at(&tls.ca_file)?,
+        certificate_file: at(&tls.certificate_file)?,
+        key_file: at(&tls.key_file)?,
+    })
+}
+
+/// Where a file is: at its path, or among the credentials that systemd has handed over.
+fn located(named: &Path) -> Result<PathBuf, SecretError> {
     let credential = named.to_str().and_then(|text| text.strip_prefix("credential:"));
-    let path = match credential {
+    match credential {
         Some(name) => {
             let directory = std::env::var_os("CREDENTIALS_DIRECTORY")
                 .ok_or_else(|| SecretError::NoCredentials { path: named.to_owned() })?;
-            PathBuf::from(directory).join(name)
+            Ok(PathBuf::from(directory).join(name))
         }
-        None => named.to_owned(),
-    };
+        None => Ok(named.to_owned()),
+    }
+}
+
+fn read(named: &Path) -> Result<Zeroizing<String>, SecretError> {
+    let path = located(named)?;
     let mut text = Zeroizing::new(String::new());
     File::open(&path)
         .and_then(|file| file.take(MAX_BYTES + 1).read_to_string(&mut text))

@@ -43,8 +43,12 @@ pub(crate) fn judge(answer: &Answer) -> Verdict {
     let code = serde_json::from_slice::<Said>(&answer.body).ok().map(|said| said.code);
     match (answer.status, code) {
         (200, Some(0)) => Verdict::Accepted,
-        (200, _) => Verdict::Later {
-            why: format!("answered 200 with something else than success{}", excerpt(&answer.body)),
+        (200..=299, _) => Verdict::Later {
+            why: format!(
+                "answered {} with something else than success{}",
+                answer.status,
+                excerpt(&answer.body)
+            ),
             after: answer.retry_after,
         },
         (400, Some(code)) if OF_THE_SINK.contains(&code) => {
@@ -63,6 +67,7 @@ mod tests {
         let judged =
             |status, body: &str| judge(&Answer { status, retry_after: None, body: body.as_bytes().to_vec() });
         assert_eq!(judged(200, r#"{"text":"Success","code":0}"#), Verdict::Accepted);
+        assert!(matches!(judged(204, ""), Verdict::Later { .. }));
         for body in ["", "<html>log in", "{}", r#"{"text":"Server is busy","code":9}"#] {
             assert!(matches!(judged(200, body), Verdict::Later { .. }), "{body}");
         }

@@ -9,7 +9,7 @@ use linnet_settings::{
 
 use crate::{
     backend::{Backend, Verdict},
-    client::Client,
+    client::{Client, NoAnswer},
     connection::Connection,
 };
 
@@ -47,14 +47,20 @@ impl Transport {
         }
     }
 
-    /// Sends a body of so many events: what became of them, and the bytes that were sent. An error is a reason to try again.
-    pub fn send(&mut self, backend: &Backend, body: &[u8], events: usize) -> Result<(Verdict, u64), String> {
+    /// Sends a body of so many events: what became of them, and the bytes that were sent.
+    ///
+    /// # Errors
+    /// What it means that there was no answer: to try again, with this transport made anew.
+    pub fn send(&mut self, backend: &Backend, body: &[u8], events: usize) -> Result<(Verdict, u64), Verdict> {
         match self {
-            Self::Http(client) => {
-                let (answer, sent) = client.post(body)?;
-                Ok((backend.judge(&answer, events), sent))
+            Self::Http(client) => match client.post(body) {
+                Ok((answer, sent)) => Ok((backend.judge(&answer, events), sent)),
+                Err(NoAnswer { why, was_connected: true }) => Err(Verdict::Failed(why)),
+                Err(NoAnswer { why, .. }) => Err(Verdict::Later { why, after: None }),
+            },
+            Self::Syslog(connection) => {
+                connection.send(body, events).map_err(|why| Verdict::Later { why, after: None })
             }
-            Self::Syslog(connection) => connection.send(body, events),
         }
     }
 }
@@ -72,6 +78,19 @@ mod tests {
             let sink = NetworkSink { kind, url: url.to_owned(), tls, ..NetworkSink::default() };
             let error = Transport::new(&sink, &Backend::new(&sink)).err().unwrap();
             assert!(error.starts_with(r#"tls.ca_file: read "/nowhere/ca.pem": No such file"#), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_certificate_may_be_a_credential() {
+        for (kind, url) in
+            [(SinkKind::Http, "https://siem:8080/"), (SinkKind::Syslog, "syslog+tls://siem:6514")]
+        {
+            let tls = Tls { ca_file: Some("credential:siem-ca".into()), ..Tls::default() };
+            let sink = NetworkSink { kind, url: url.to_owned(), tls, ..NetworkSink::default() };
+            let error = Transport::new(&sink, &Backend::new(&sink)).err().unwrap();
+            // The test has none: it was looked for there.
+            assert!(error.contains("siem-ca") && error.contains("$CREDENTIALS_DIRECTORY"), "{error}");
         }
     }
 

@@ -267,19 +267,22 @@ impl Worker {
                 });
                 verdict
             }
-            Err(why) => {
+            Err(verdict) => {
                 // Secrets and certificates are read again: they may have been replaced.
                 self.transport = None;
                 self.board.write(|report| report.requests += 1);
-                Verdict::Later { why, after: None }
+                verdict
             }
         }
     }
 
-    fn carry(&mut self, body: &[u8], events: usize) -> Result<(Verdict, u64), String> {
+    fn carry(&mut self, body: &[u8], events: usize) -> Result<(Verdict, u64), Verdict> {
         let transport = match &mut self.transport {
             Some(transport) => transport,
-            none => none.insert(Transport::new(&self.settings, &self.backend)?),
+            none => none.insert(
+                Transport::new(&self.settings, &self.backend)
+                    .map_err(|why| Verdict::Later { why, after: None })?,
+            ),
         };
         transport.send(&self.backend, body, events)
     }

@@ -141,9 +141,10 @@ impl Running {
         };
         let names: Vec<&str> = enabled().map(|(name, _)| name.as_str()).collect();
         let spool = Spool::open(&settings.spool.directory, bounds, &names)?;
-        let delivery = Delivery::start(&spool, enabled(), &settings.spool.directory)?;
+        // Before anything is read: what is lost then is new.
         let told = spool.status_now().readers.into_iter().map(|(name, (account, _))| (name, account.lost()));
         let told = told.collect();
+        let delivery = Delivery::start(&spool, enabled(), &settings.spool.directory)?;
         Ok(Self { spool, delivery, max_bytes: bounds.max_bytes, told })
     }
 }

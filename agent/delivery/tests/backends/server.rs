@@ -17,8 +17,8 @@ pub enum Act {
     Late(Duration),
     /// Close without an answer.
     Close,
-    /// Begin a good answer and close before its body is whole.
-    CloseMidway,
+    /// Begin an answer with this status and close before its body is whole.
+    CloseMidway(u16),
 }
 
 /// A request as it came, decoded.
@@ -113,8 +113,8 @@ fn converse<S: Read + Write>(
                 (200, "", String::new())
             }
             Act::Close => return Ok(()),
-            Act::CloseMidway => {
-                stream.get_mut().write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n{")?;
+            Act::CloseMidway(status) => {
+                write!(stream.get_mut(), "HTTP/1.1 {status} Whatever\r\ncontent-length: 1000\r\n\r\n{{")?;
                 return stream.get_mut().flush();
             }
         };

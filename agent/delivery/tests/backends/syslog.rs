@@ -1,7 +1,7 @@
 //! Syslog: servers that go away, do not read, or are somebody else. What rsyslog makes of it is a matter of `tests/delivery`.
 
 use std::{
-    io::{BufRead, BufReader, Read},
+    io::{BufRead, BufReader, Read, Write},
     net::TcpListener,
     os::unix::net::{UnixDatagram, UnixListener},
     sync::{Arc, Mutex},
@@ -114,6 +114,37 @@ fn a_server_that_closes_between_batches_loses_nothing() {
     assert_eq!(stage.drained().delivered.total(), 50);
     // What was read and not acknowledged before it closed comes again.
     assert_eq!(different(&taken), wanted(0..50), "each, in order");
+}
+
+/// Ended in order, after each batch: nobody was refused.
+#[test]
+fn a_server_that_says_goodbye_after_each_batch_over_tls_gets_each_once() {
+    let (config, ca, ..) = tls("localhost", false);
+    let directory = tempfile::tempdir().unwrap();
+    let ca_file = directory.path().join("ca.pem");
+    std::fs::write(&ca_file, ca).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("syslog+tls://localhost:{}", listener.local_addr().unwrap().port());
+    let taken = Taken::default();
+    let theirs = Arc::clone(&taken);
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let connection = rustls::ServerConnection::new(Arc::clone(&config)).unwrap();
+            let mut stream = rustls::StreamOwned::new(connection, stream.unwrap());
+            read_counted(&mut stream, 1, &theirs);
+            stream.conn.send_close_notify();
+            let _ = stream.flush();
+            // As one that waits for the answer to its goodbye.
+            let _ = stream.read(&mut [0; 64]);
+        }
+    });
+    let mut sink = sink(&url);
+    sink["tls"] = json!({"ca_file": ca_file});
+    sink["batch"] = json!({"max_events": 1});
+    let mut stage = Stage::within(directory, &sink);
+    stage.append(3);
+    assert_eq!(stage.drained().delivered.total(), 3);
+    assert_eq!(*taken.lock().unwrap(), wanted(0..3));
 }
 
 #[test]
