@@ -32,7 +32,7 @@
 //!    seconds while it appends; segments are synced when they are closed.
 //! 3. *At least once.* A position is what a reader has settled. It is stored by rename about once a second and at every
 //!    pause, and synced every half minute and before a segment is deleted. After a crash a reader gets again what it
-//!    settled since, with the same bytes.
+//!    settled since, with the same bytes; after a power loss, what it settled since the last sync.
 //! 4. *A damaged record costs itself.* One whose payload fails its CRC is stepped over; after a damaged header the next
 //!    good one is looked for. What was in between is counted as `damaged`, and so is a record whose totals don't follow
 //!    those before it, or lie beyond where its segment ends: it was written elsewhere, whatever its checksums say. A last

@@ -2,6 +2,10 @@
 //!
 //! A digit that is another one would still be JSON, and could send a reader past everything that waits for it. So the text of
 //! `readers` has a CRC beside it (a file without one is of an earlier build), and no position is believed that no spool comes to.
+//!
+//! Most times it is replaced without waiting for the disk. Some file systems (XFS) have the new name on the disk before the content, so
+//! a power loss may leave an empty file. What was brought to the disk last has a second name, `readers.synced.json`, and is believed
+//! where the first is of no use; no segment is deleted that it still needs.
 
 use std::{
     collections::BTreeMap,
@@ -20,6 +24,7 @@ use crate::{
 };
 
 const NAME: &str = "readers.json";
+const SYNCED: &str = "readers.synced.json";
 const VERSION: u32 = 1;
 const MODE: u32 = 0o600;
 /// Some readers have some kilobytes.
@@ -70,35 +75,44 @@ pub(crate) fn path(directory: &Path) -> PathBuf {
     directory.join(NAME)
 }
 
-/// What was stored; empty where there is nothing that can be read, with a word why in the log.
+/// What was stored; empty where there is nothing that can be read, with a word why in the log. None where nothing ever was.
 pub(crate) fn load(directory: &Path) -> Result<Option<BTreeMap<String, Stored>>, SpoolError> {
     let path = path(directory);
-    match fs::metadata(&path) {
+    let why = match read(&path)? {
+        None => return Ok(None),
+        Some(Ok(readers)) => return Ok(Some(readers)),
+        Some(Err(why)) => why,
+    };
+    if let Some(Ok(readers)) = read(&directory.join(SYNCED))? {
+        log::warn!("{path:?}: {why}: positions are those of the last sync, events may come twice");
+        return Ok(Some(readers));
+    }
+    log::error!("{path:?}: {why}: positions are lost, events may come twice");
+    Ok(Some(BTreeMap::new()))
+}
+
+/// What a file holds, or why it is of no use.
+type Content = Result<BTreeMap<String, Stored>, String>;
+
+/// None where there is no file.
+fn read(path: &Path) -> Result<Option<Content>, SpoolError> {
+    match fs::metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Ok(metadata) if metadata.len() > MAX_BYTES => {
-            log::error!(
-                "{path:?} is too long to be what it should: positions are lost, events may come twice"
-            );
-            return Ok(Some(BTreeMap::new()));
+            return Ok(Some(Err("it is too long to be what it should".to_owned())));
         }
         _ => {}
     }
-    let bytes = fs::read(&path).map_err(SpoolError::io("read", &path))?;
-    if let Ok(Versioned { version }) = serde_json::from_slice(&bytes)
-        && version != VERSION
-    {
-        return Err(SpoolError::StateVersion { path, found: version });
-    }
-    match understand(&bytes) {
-        Ok(readers) => Ok(Some(readers)),
-        Err(why) => {
-            log::error!("{path:?}: {why}: positions are lost, events may come twice");
-            Ok(Some(BTreeMap::new()))
+    let bytes = fs::read(path).map_err(SpoolError::io("read", path))?;
+    match serde_json::from_slice(&bytes) {
+        Ok(Versioned { version }) if version != VERSION => {
+            Err(SpoolError::StateVersion { path: path.to_owned(), found: version })
         }
+        _ => Ok(Some(understand(&bytes))),
     }
 }
 
-fn understand(bytes: &[u8]) -> Result<BTreeMap<String, Stored>, String> {
+fn understand(bytes: &[u8]) -> Content {
     let document: Document<'_> = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
     let text = document.readers.get();
     if document.readers_crc.is_some_and(|crc| crc != crc32fast::hash(text.as_bytes())) {
@@ -125,7 +139,23 @@ pub(crate) fn save(
     let path = path(directory);
     let json = encode(readers).map_err(|error| SpoolError::io("encode", &path)(io::Error::other(error)))?;
     let write = if synced { atomic_file::write } else { atomic_file::write_volatile };
-    write(&path, &json, MODE).map_err(|error| SpoolError::io("replace", &path)(io::Error::other(error)))
+    write(&path, &json, MODE).map_err(|error| SpoolError::io("replace", &path)(io::Error::other(error)))?;
+    if synced && let Err(error) = name_twice(directory, &path) {
+        // Some file systems know no second names; with those it is as it always was.
+        log::debug!("spool: {SYNCED}: {error}");
+    }
+    Ok(())
+}
+
+/// The file keeps its second name when the first goes to the next one.
+fn name_twice(directory: &Path, path: &Path) -> io::Result<()> {
+    let new = directory.join(".readers.synced.json.tmp");
+    match fs::remove_file(&new) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    fs::hard_link(path, &new)?;
+    fs::rename(&new, directory.join(SYNCED))
 }
 
 fn encode(readers: &BTreeMap<String, Stored>) -> serde_json::Result<Vec<u8>> {

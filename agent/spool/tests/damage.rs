@@ -349,6 +349,32 @@ fn newer_positions_are_refused_and_garbled_ones_mean_that_events_come_twice() {
     }
 }
 
+/// A power loss leaves an empty file, or half of one, of what was not synced.
+#[test]
+fn positions_that_a_power_loss_took_are_those_of_the_last_sync() {
+    for left in [&b""[..], b"{\"version\":1,", b"\0\0\0\0\0\0\0\0"] {
+        let (directory, _, _) = filled();
+        let (_, account, appended) = read(directory.path());
+        {
+            let spool = Spool::open(directory.path(), BOUNDS, &["sink"]).unwrap();
+            spool.append(&[1], b"new\n", now_ms()).unwrap();
+            spool.close().unwrap();
+        }
+        // The next one, whose name was on the disk before its content.
+        let next = directory.path().join("next");
+        fs::write(&next, left).unwrap();
+        fs::rename(&next, directory.path().join("readers.json")).unwrap();
+        let spool = Spool::open(directory.path(), BOUNDS, &["sink"]).unwrap();
+        let mut reader = spool.reader("sink").unwrap();
+        let (delivered, lines) = all_of(&mut reader);
+        assert_eq!((lines.as_slice(), delivered.total()), (&b"new\n"[..], 1), "{left:?}");
+        reader.settle(&Settlement { delivered, ..Settlement::default() });
+        let (after, waiting) = spool.status_now().readers["sink"].clone();
+        assert_eq!(after.settled(), account.settled().plus(&delivered));
+        assert_eq!((waiting, account.settled()), (Counts::default(), appended));
+    }
+}
+
 #[test]
 fn a_spool_is_one_process_s_at_a_time() {
     let (directory, _, _) = filled();
