@@ -40,7 +40,7 @@ pub use download::VerifiedFile;
 pub use enrolment::{ENROLMENT_PATH, Enrolment, ROOT_PATH};
 pub use error::{ChannelError, ExitClass};
 pub use http::HttpTransport;
-pub use lookup::Lookup;
+pub use lookup::{Lookup, look_up};
 pub use offers::PluginOffer;
 pub use reply::retry_after;
 pub use schedule::PollSchedule;

@@ -13,16 +13,14 @@
 
 use std::{
     io::{self, Read, Write},
-    net::{TcpStream, ToSocketAddrs},
+    net::TcpStream,
     os::unix::net::{UnixDatagram, UnixStream},
-    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use linnet_fleet::channel::{Unusable, tls_client_config};
 use linnet_settings::{sinks::NetworkSink, syslog::SyslogAddress};
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 use rustls::{ClientConfig, ClientConnection, StreamOwned, pki_types::ServerName};
 
 use crate::{
@@ -33,7 +31,12 @@ use crate::{
     unsent::unsent_bytes,
 };
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+mod connect;
+mod deadline;
+
+use connect::{connect_tcp, connect_unix, shake_hands};
+use deadline::{send_pending, write_by};
+
 /// Pauses between two looks at what is unsent, each twice as long as the one before.
 const FIRST_LOOK: Duration = Duration::from_millis(1);
 const LAST_LOOK: Duration = Duration::from_millis(32);
@@ -100,8 +103,9 @@ impl Connection {
         // Whatever goes wrong, the next try has a new connection.
         let kept = self.socket.take().and_then(|mut socket| socket.is_open().ok().map(|()| socket));
         let is_new = kept.is_none();
-        let mut socket = kept.map_or_else(|| self.connect(), Ok)?;
-        let verdict = socket.write(body, events).map_err(|error| explain(&error))?;
+        let mut socket = kept.map_or_else(|| self.connect(Instant::now() + self.timeout), Ok)?;
+        let verdict =
+            socket.write(body, events, Instant::now() + self.timeout).map_err(|error| explain(&error))?;
         let mut stands =
             settle(&mut socket, Instant::now() + self.timeout).map_err(|error| explain(&error))?;
         if stands && is_new && matches!(socket, Socket::Tls(_)) {
@@ -112,20 +116,19 @@ impl Connection {
         Ok((verdict, body.len() as u64))
     }
 
-    fn connect(&self) -> Result<Socket, String> {
+    fn connect(&self, until: Instant) -> Result<Socket, String> {
         match &self.way {
             Way::Unix(path) => {
                 connect_unix(path, self.timeout).map_err(|e| format!("{}: {e}", path.display()))
             }
-            Way::Tcp { host, port } => connect_tcp(host, *port, self.timeout).map(Socket::Tcp),
+            Way::Tcp { host, port } => connect_tcp(host, *port, until).map(Socket::Tcp),
             Way::Tls { host, port, name, config } => {
-                let mut tcp = connect_tcp(host, *port, self.timeout)?;
-                let mut tls =
+                let tcp = connect_tcp(host, *port, until)?;
+                let tls =
                     ClientConnection::new(Arc::clone(config), name.clone()).map_err(|e| e.to_string())?;
-                while tls.is_handshaking() {
-                    tls.complete_io(&mut tcp).map_err(|error| explain(&error))?;
-                }
-                Ok(Socket::Tls(Box::new(StreamOwned::new(tls, tcp))))
+                let mut stream = StreamOwned::new(tls, tcp);
+                shake_hands(&mut stream, until).map_err(|error| explain(&error))?;
+                Ok(Socket::Tls(Box::new(stream)))
             }
         }
     }
@@ -140,51 +143,6 @@ impl Drop for Connection {
             let _ = stream.conn.write_tls(&mut stream.sock);
         }
     }
-}
-
-fn connect_tcp(host: &str, port: u16, timeout: Duration) -> Result<TcpStream, String> {
-    let mut last = format!("{host}: no address: is the name right, and does this host have name lookup?");
-    let addresses = (host, port).to_socket_addrs().map_err(|error| format!("{host}: {error}"))?;
-    for address in addresses {
-        let limited = |stream: TcpStream| {
-            stream.set_nodelay(true)?;
-            stream.set_write_timeout(Some(timeout))?;
-            stream.set_read_timeout(Some(timeout))?;
-            Ok(stream)
-        };
-        match TcpStream::connect_timeout(&address, CONNECT_TIMEOUT.min(timeout)).and_then(limited) {
-            Ok(stream) => return Ok(stream),
-            Err(error) => last = format!("{address}: {error}"),
-        }
-    }
-    Err(last)
-}
-
-/// As the C library does: datagrams, and a stream where the socket is one.
-fn connect_unix(path: &Path, timeout: Duration) -> io::Result<Socket> {
-    let datagrams = UnixDatagram::unbound()?;
-    match datagrams.connect(path) {
-        Ok(()) => {
-            datagrams.set_write_timeout(Some(timeout))?;
-            Ok(Socket::Datagrams(datagrams))
-        }
-        Err(error) if error.raw_os_error() == Some(libc::EPROTOTYPE) => {
-            let stream = connect_unix_stream(path)?;
-            stream.set_write_timeout(Some(timeout))?;
-            Ok(Socket::UnixStream(stream))
-        }
-        Err(error) => Err(error),
-    }
-}
-
-/// The library's `connect` waits without end for a process that stands still and whose backlog is full.
-fn connect_unix_stream(path: &Path) -> io::Result<UnixStream> {
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
-    connect(&socket, &SocketAddrUnix::new(path)?)?;
-    let stream = UnixStream::from(socket);
-    stream.set_nonblocking(false)?;
-    Ok(stream)
 }
 
 /// Until nothing is unsent; whether the connection still stands then. One that ends before that is an error, and so is one that breaks
@@ -209,10 +167,19 @@ fn settle(socket: &mut Socket, until: Instant) -> io::Result<bool> {
 }
 
 impl Socket {
-    fn write(&mut self, body: &[u8], events: usize) -> io::Result<Verdict> {
+    fn write(&mut self, body: &[u8], events: usize, until: Instant) -> io::Result<Verdict> {
         match self {
-            Self::Tls(stream) => stream.write_all(body).and_then(|()| stream.flush())?,
-            Self::Tcp(stream) => stream.write_all(body)?,
+            Self::Tls(stream) => {
+                let StreamOwned { conn, sock } = &mut **stream;
+                write_by(until, body, |rest, _| {
+                    let taken = conn.writer().write(rest)?;
+                    send_pending(conn, sock, until).map(|()| taken)
+                })?;
+            }
+            Self::Tcp(stream) => write_by(until, body, |rest, left| {
+                stream.set_write_timeout(Some(left))?;
+                stream.write(rest)
+            })?,
             Self::UnixStream(stream) => {
                 // What reads from such a socket looks for line feeds, and an event has none.
                 let mut lines = Vec::with_capacity(body.len());
@@ -220,7 +187,10 @@ impl Socket {
                     lines.extend_from_slice(message);
                     lines.push(b'\n');
                 }
-                stream.write_all(&lines)?;
+                write_by(until, &lines, |rest, left| {
+                    stream.set_write_timeout(Some(left))?;
+                    stream.write(rest)
+                })?;
             }
             Self::Datagrams(socket) => return write_datagrams(socket, body, events),
         }

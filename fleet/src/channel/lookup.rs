@@ -4,16 +4,17 @@
 //! program where no thread is to be had: a fork bomb on the host would take the sensor with it. Here that is an error like any other,
 //! and the request is tried again.
 
+use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use ureq::Error;
 use ureq::config::Config;
 use ureq::http::Uri;
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::NextTimeout;
-use ureq::{Error, Timeout};
 
 /// The longest that a lookup may take, where a request has no deadline.
 const LONGEST: Duration = Duration::from_secs(60);
@@ -36,7 +37,13 @@ impl Resolver for Lookup {
         // Most proxies and collectors of a test, and many of a fleet, are numbers.
         let addresses = match host_and_port.parse::<SocketAddr>() {
             Ok(address) => vec![address],
-            Err(_) => by_name(host_and_port, (*timeout.after).min(LONGEST), timeout.reason)?,
+            Err(_) => {
+                look_up(host_and_port, (*timeout.after).min(LONGEST)).map_err(|error| match error.kind() {
+                    io::ErrorKind::TimedOut => Error::Timeout(timeout.reason),
+                    io::ErrorKind::NotFound => Error::HostNotFound,
+                    _ => Error::Io(error),
+                })?
+            }
         };
         let mut found = self.empty();
         addresses.into_iter().take(MOST).for_each(|address| found.push(address));
@@ -44,20 +51,26 @@ impl Resolver for Lookup {
     }
 }
 
-fn by_name(host_and_port: String, patience: Duration, reason: Timeout) -> Result<Vec<SocketAddr>, Error> {
+/// The addresses of `host:port`.
+///
+/// # Errors
+/// [`io::ErrorKind::TimedOut`] when it takes longer than that; what the C library says, or that there is no thread to be had.
+pub fn look_up(host_and_port: String, patience: Duration) -> io::Result<Vec<SocketAddr>> {
     let (sender, receiver) = mpsc::sync_channel(1);
     // It ends by itself when the lookup does, also when nobody waits for it any more.
     let look = move || drop(sender.send(host_and_port.to_socket_addrs().map(Vec::from_iter)));
     thread::Builder::new().name("linnet-lookup".to_owned()).stack_size(STACK_BYTES).spawn(look)?;
     match receiver.recv_timeout(patience) {
-        Ok(found) => Ok(found?),
-        Err(mpsc::RecvTimeoutError::Timeout) => Err(Error::Timeout(reason)),
-        Err(mpsc::RecvTimeoutError::Disconnected) => Err(Error::HostNotFound),
+        Ok(found) => found,
+        Err(mpsc::RecvTimeoutError::Timeout) => Err(io::ErrorKind::TimedOut.into()),
+        Err(mpsc::RecvTimeoutError::Disconnected) => Err(io::ErrorKind::NotFound.into()),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use ureq::Timeout;
+
     use super::*;
 
     fn look(uri: &str, after: Duration) -> Result<Vec<SocketAddr>, Error> {
