@@ -35,6 +35,8 @@ impl Spool {
                 _ => Lost::Io,
             };
             inner.lose(&counts, reason);
+            // Readers may be waiting for their backends meanwhile, and store nothing.
+            inner.save_now_and_then(false);
         }
         drop(inner);
         self.shared.more.notify_all();

@@ -7,7 +7,7 @@
 //! # Format (version 1, little-endian)
 //!
 //! A directory holds segments `0000000000000001.seg`, `…2.seg`, … in the order of writing, `readers.json` with the
-//! readers' positions and accounts, and `lock`.
+//! readers' positions and accounts, `readers.spare` for these on a full disk, and `lock`.
 //!
 //! ```text
 //! segment  = preface head record*
@@ -33,6 +33,8 @@
 //! 3. *At least once.* A position is what a reader has settled. It is stored by rename about once a second and at every
 //!    pause, and synced every half minute and before a segment is deleted. After a crash a reader gets again what it
 //!    settled since, with the same bytes; after a power loss, what it settled since the last sync.
+//!    On a full disk it goes to room that was taken before (`readers.spare`), so that a stop, or a `kill -9` but for the
+//!    last second, does not forget what was lost meanwhile.
 //! 4. *A damaged record costs itself.* One whose payload fails its CRC is stepped over; after a damaged header the next
 //!    good one is looked for. What was in between is counted as `damaged`, and so is a record whose totals don't follow
 //!    those before it, or lie beyond where its segment ends: it was written elsewhere, whatever its checksums say. A last
@@ -59,6 +61,7 @@ mod layout;
 mod open;
 mod reader;
 mod segment;
+mod spare;
 mod spool;
 mod state;
 mod tracked;

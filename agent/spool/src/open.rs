@@ -19,7 +19,7 @@ use crate::{
     layout::{Preface, SEGMENT_HEADER, preface},
     segment::{Age, Segment, first_header, measure, number_of},
     spool::{Bounds, Inner, Shared, Spool},
-    state::{self, Position, Stored},
+    state::{Position, Store, Stored},
     tracked::Tracked,
 };
 
@@ -43,7 +43,7 @@ impl Spool {
             .map_err(|source| SpoolError::Locked { directory: directory.to_owned(), source })?;
         // All are looked at before anything is changed.
         let found = look(directory)?;
-        let stored = state::load(directory)?;
+        let (store, stored) = Store::open(directory)?;
         let now_ms = now_ms();
         let mut cut_bytes = 0;
         let segments = take_over(found, now_ms, &mut cut_bytes)?;
@@ -87,6 +87,7 @@ impl Spool {
         let now = Instant::now();
         let mut inner = Inner {
             directory: directory.to_owned(),
+            store,
             bounds,
             segments,
             active: None,

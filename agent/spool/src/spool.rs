@@ -20,7 +20,7 @@ use crate::{
     layout::SEGMENT_HEADER,
     reader::Reader,
     segment::{Age, Segment},
-    state::{self, Position},
+    state::{Position, Store},
     tracked::Tracked,
 };
 
@@ -90,6 +90,7 @@ impl Shared {
 #[derive(Debug)]
 pub(crate) struct Inner {
     pub directory: PathBuf,
+    pub store: Store,
     pub bounds: Bounds,
     pub segments: VecDeque<Segment>,
     /// The last segment's file, while records are appended to it.
@@ -215,7 +216,7 @@ impl Inner {
     pub fn save(&mut self, synced: bool) -> Result<(), SpoolError> {
         let readers =
             self.readers.iter().map(|(name, reader)| (name.clone(), reader.stored.clone())).collect();
-        state::save(&self.directory, &readers, synced)?;
+        self.store.save(&readers, synced)?;
         (self.dirty, self.unsaved) = (false, false);
         self.saved = Instant::now();
         if synced {

@@ -5,7 +5,8 @@
 //!
 //! Most times it is replaced without waiting for the disk. Some file systems (XFS) have the new name on the disk before the content, so
 //! a power loss may leave an empty file. What was brought to the disk last has a second name, `readers.synced.json`, and is believed
-//! where the first is of no use; no segment is deleted that it still needs.
+//! where the first is of no use; no segment is deleted that it still needs. While the disk is full they go to [`Spare`]; which is the
+//! newest says the number of each.
 
 use std::{
     collections::BTreeMap,
@@ -13,7 +14,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use linnet_fleet::atomic_file;
+use linnet_fleet::atomic_file::{self, AtomicFileError};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -21,6 +22,7 @@ use crate::{
     account::Account,
     counts::{BEYOND, Counts},
     error::SpoolError,
+    spare::Spare,
 };
 
 const NAME: &str = "readers.json";
@@ -56,12 +58,20 @@ pub(crate) struct Stored {
     pub holes: Vec<Hole>,
 }
 
+/// By name.
+pub(crate) type Readers = BTreeMap<String, Stored>;
+
 #[derive(Serialize, Deserialize)]
 struct Document<'t> {
     version: u32,
     /// Of the text of `readers`.
     #[serde(default)]
     readers_crc: Option<u32>,
+    /// How often it was stored. A file without one is of an earlier build.
+    #[serde(default)]
+    number: Option<u64>,
+    #[serde(default)]
+    number_crc: Option<u32>,
     #[serde(borrow)]
     readers: &'t RawValue,
 }
@@ -71,28 +81,111 @@ struct Versioned {
     version: u32,
 }
 
-pub(crate) fn path(directory: &Path) -> PathBuf {
-    directory.join(NAME)
+/// What a file holds.
+#[derive(Debug, PartialEq, Eq)]
+struct Saved {
+    number: Option<u64>,
+    readers: Readers,
 }
 
-/// What was stored; empty where there is nothing that can be read, with a word why in the log. None where nothing ever was.
-pub(crate) fn load(directory: &Path) -> Result<Option<BTreeMap<String, Stored>>, SpoolError> {
-    let path = path(directory);
+/// Or why it is of no use.
+type Content = Result<Saved, String>;
+
+/// Where they are stored.
+#[derive(Debug)]
+pub(crate) struct Store {
+    directory: PathBuf,
+    spare: Spare,
+    /// Of what was stored last.
+    number: u64,
+    /// That is in the spare room.
+    is_full: bool,
+}
+
+impl Store {
+    /// With what was stored; empty where there is nothing that can be read, with a word why in the log. None where nothing ever was.
+    pub fn open(directory: &Path) -> Result<(Self, Option<Readers>), SpoolError> {
+        let mut spare = Spare::of(directory);
+        let texts = spare.texts().into_iter();
+        let kept = texts.filter_map(|(slot, text)| Some((slot, understand(&text).ok()?)));
+        let kept = kept.max_by_key(|(_, saved)| saved.number);
+        if let Some((slot, _)) = kept {
+            spare.keep(slot);
+        }
+        let mut number = kept.as_ref().and_then(|(_, saved)| saved.number);
+        let kept = kept.map(|(_, saved)| saved);
+        let found = newest(directory, kept)?;
+        number = number.max(found.as_ref().and_then(|saved| saved.number));
+        let store =
+            Self { directory: directory.to_owned(), spare, number: number.unwrap_or(0), is_full: false };
+        Ok((store, found.map(|saved| saved.readers)))
+    }
+
+    /// Replaces what is stored.
+    pub fn save(&mut self, readers: &Readers, synced: bool) -> Result<(), SpoolError> {
+        let path = self.directory.join(NAME);
+        self.number = self.number.saturating_add(1);
+        let json = encode(readers, self.number)
+            .map_err(|error| SpoolError::io("encode", &path)(io::Error::other(error)))?;
+        let write = if synced { atomic_file::write } else { atomic_file::write_volatile };
+        match write(&path, &json, MODE).map_err(|error| SpoolError::io("replace", &path)(cause(error))) {
+            Ok(()) => self.was_saved(&path, json.len(), synced),
+            Err(full @ SpoolError::Full { .. }) => self.save_in_spare(&json, synced, full)?,
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    fn was_saved(&mut self, path: &Path, json_len: usize, synced: bool) {
+        if std::mem::take(&mut self.is_full) {
+            log::info!("spool: positions are stored in {path:?} again");
+        }
+        if synced && let Err(error) = name_twice(&self.directory, path) {
+            // Some file systems know no second names; with those it is as it always was.
+            log::debug!("spool: {SYNCED}: {error}");
+        }
+        // What is in there is the newest until this one is on the disk.
+        if (synced || !self.spare.is_ready())
+            && let Err(error) = self.spare.make_ready(json_len)
+        {
+            log::debug!("spool: no room can be kept for positions on a full disk: {error}");
+        }
+    }
+
+    fn save_in_spare(&mut self, json: &[u8], synced: bool, full: SpoolError) -> Result<(), SpoolError> {
+        if let Err(error) = self.spare.write(json, synced) {
+            log::debug!("spool: the room kept for positions on a full disk: {error}");
+            return Err(full);
+        }
+        if !std::mem::replace(&mut self.is_full, true) {
+            log::warn!(
+                "spool: {full}; positions and what is lost are stored in the room that was kept for that"
+            );
+        }
+        Ok(())
+    }
+}
+
+/// Of all that is stored, `kept` being what is in the spare room.
+fn newest(directory: &Path, kept: Option<Saved>) -> Result<Option<Saved>, SpoolError> {
+    let path = directory.join(NAME);
     let why = match read(&path)? {
         None => return Ok(None),
-        Some(Ok(readers)) => return Ok(Some(readers)),
+        Some(Ok(saved)) => {
+            // Without a number it is of an earlier build, which knew of no spare room, and wrote last.
+            let is_newer = |kept: &Saved| saved.number.is_some() && kept.number > saved.number;
+            return Ok(Some(kept.filter(is_newer).unwrap_or(saved)));
+        }
         Some(Err(why)) => why,
     };
-    if let Some(Ok(readers)) = read(&directory.join(SYNCED))? {
-        log::warn!("{path:?}: {why}: positions are those of the last sync, events may come twice");
-        return Ok(Some(readers));
-    }
-    log::error!("{path:?}: {why}: positions are lost, events may come twice");
-    Ok(Some(BTreeMap::new()))
+    let synced = read(&directory.join(SYNCED))?.and_then(Result::ok);
+    let Some(saved) = kept.into_iter().chain(synced).max_by_key(|saved| saved.number) else {
+        log::error!("{path:?}: {why}: positions are lost, events may come twice");
+        return Ok(Some(Saved { number: None, readers: Readers::new() }));
+    };
+    log::warn!("{path:?}: {why}: positions are those of the last sync, events may come twice");
+    Ok(Some(saved))
 }
-
-/// What a file holds, or why it is of no use.
-type Content = Result<BTreeMap<String, Stored>, String>;
 
 /// None where there is no file.
 fn read(path: &Path) -> Result<Option<Content>, SpoolError> {
@@ -115,10 +208,11 @@ fn read(path: &Path) -> Result<Option<Content>, SpoolError> {
 fn understand(bytes: &[u8]) -> Content {
     let document: Document<'_> = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
     let text = document.readers.get();
-    if document.readers_crc.is_some_and(|crc| crc != crc32fast::hash(text.as_bytes())) {
+    let other_readers = document.readers_crc.is_some_and(|crc| crc != crc32fast::hash(text.as_bytes()));
+    if other_readers || document.number_crc != document.number.map(number_crc) {
         return Err("it is not what was written".to_owned());
     }
-    let readers: BTreeMap<String, Stored> = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    let readers: Readers = serde_json::from_str(text).map_err(|error| error.to_string())?;
     let is_possible = |stored: &Stored| {
         stored.position.segment < BEYOND
             && stored.reached.is_possible()
@@ -126,25 +220,8 @@ fn understand(bytes: &[u8]) -> Content {
     };
     match readers.iter().find(|(_, stored)| !is_possible(stored)) {
         Some((name, _)) => Err(format!("the position of {name:?} is one that no spool comes to")),
-        None => Ok(readers),
+        None => Ok(Saved { number: document.number, readers }),
     }
-}
-
-/// Replaces what is stored.
-pub(crate) fn save(
-    directory: &Path,
-    readers: &BTreeMap<String, Stored>,
-    synced: bool,
-) -> Result<(), SpoolError> {
-    let path = path(directory);
-    let json = encode(readers).map_err(|error| SpoolError::io("encode", &path)(io::Error::other(error)))?;
-    let write = if synced { atomic_file::write } else { atomic_file::write_volatile };
-    write(&path, &json, MODE).map_err(|error| SpoolError::io("replace", &path)(io::Error::other(error)))?;
-    if synced && let Err(error) = name_twice(directory, &path) {
-        // Some file systems know no second names; with those it is as it always was.
-        log::debug!("spool: {SYNCED}: {error}");
-    }
-    Ok(())
 }
 
 /// The file keeps its second name when the first goes to the next one.
@@ -158,10 +235,28 @@ fn name_twice(directory: &Path, path: &Path) -> io::Result<()> {
     fs::rename(&new, directory.join(SYNCED))
 }
 
-fn encode(readers: &BTreeMap<String, Stored>) -> serde_json::Result<Vec<u8>> {
+/// With the kind of error that the system had.
+fn cause(error: AtomicFileError) -> io::Error {
+    let kind = match &error {
+        AtomicFileError::Io { source, .. } => source.kind(),
+        _ => io::ErrorKind::Other,
+    };
+    io::Error::new(kind, error)
+}
+
+fn number_crc(number: u64) -> u32 {
+    crc32fast::hash(&number.to_le_bytes())
+}
+
+fn encode(readers: &Readers, number: u64) -> serde_json::Result<Vec<u8>> {
     let readers = serde_json::value::to_raw_value(readers)?;
-    let readers_crc = Some(crc32fast::hash(readers.get().as_bytes()));
-    serde_json::to_vec(&Document { version: VERSION, readers_crc, readers: &readers })
+    serde_json::to_vec(&Document {
+        version: VERSION,
+        readers_crc: Some(crc32fast::hash(readers.get().as_bytes())),
+        number: Some(number),
+        number_crc: Some(number_crc(number)),
+        readers: &readers,
+    })
 }
 
 #[cfg(test)]
@@ -175,14 +270,15 @@ mod tests {
 
     #[test]
     fn positions_with_any_byte_changed_are_lost_or_the_same() {
-        let good = encode(&stored()).unwrap();
-        assert_eq!(understand(&good), Ok(stored()));
+        let written = Saved { number: Some(10), readers: stored() };
+        let good = encode(&stored(), 10).unwrap();
+        assert_eq!(understand(&good).as_ref(), Ok(&written));
         for at in 0..good.len() {
             for bit in 0..8 {
                 let mut bad = good.clone();
                 bad[at] ^= 1 << bit;
                 if let Ok(understood) = understand(&bad) {
-                    assert_eq!(understood, stored(), "bit {bit} of byte {at}");
+                    assert_eq!(understood, written, "bit {bit} of byte {at}");
                 }
             }
         }
@@ -191,7 +287,7 @@ mod tests {
     #[test]
     fn a_file_of_an_earlier_build_is_read_without_its_sum() {
         let old = serde_json::json!({ "version": 1, "readers": stored() }).to_string();
-        assert_eq!(understand(old.as_bytes()), Ok(stored()));
+        assert_eq!(understand(old.as_bytes()), Ok(Saved { number: None, readers: stored() }));
     }
 
     #[test]
@@ -199,8 +295,55 @@ mod tests {
         for segment in [BEYOND, u64::MAX] {
             let mut readers = stored();
             readers.get_mut("a").unwrap().position.segment = segment;
-            let why = understand(&encode(&readers).unwrap()).unwrap_err();
+            let why = understand(&encode(&readers, 1).unwrap()).unwrap_err();
             assert!(why.contains("no spool comes to"), "{why}");
         }
+    }
+
+    fn at(offset: u64) -> Readers {
+        let mut readers = stored();
+        readers.get_mut("a").unwrap().position.offset = offset;
+        readers
+    }
+
+    fn opened(directory: &Path) -> Option<u64> {
+        let (_, readers) = Store::open(directory).unwrap();
+        Some(readers?.get("a")?.position.offset)
+    }
+
+    #[test]
+    fn of_two_places_the_one_stored_last_is_believed() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join(NAME);
+        let (mut store, nothing) = Store::open(directory.path()).unwrap();
+        assert_eq!(nothing, None);
+        let in_spare = |store: &mut Store, offset| {
+            store.number += 1;
+            let json = encode(&at(offset), store.number).unwrap();
+            store.save_in_spare(&json, true, SpoolError::Full { path: path.clone() }).unwrap();
+        };
+        store.save(&at(1), true).unwrap();
+        in_spare(&mut store, 2);
+        assert_eq!(opened(directory.path()), Some(2));
+        in_spare(&mut store, 3);
+        assert_eq!(opened(directory.path()), Some(3));
+        // Not synced, so the other stays.
+        store.save(&at(4), false).unwrap();
+        assert_eq!(opened(directory.path()), Some(4));
+        // A power loss took what was not synced.
+        fs::write(&path, "").unwrap();
+        assert_eq!(opened(directory.path()), Some(3));
+        // An earlier build wrote last.
+        let old = serde_json::json!({ "version": 1, "readers": at(5) }).to_string();
+        fs::write(&path, old).unwrap();
+        assert_eq!(opened(directory.path()), Some(5));
+        store.save(&at(6), true).unwrap();
+        assert!(Spare::of(directory.path()).texts().is_empty());
+        assert_eq!(opened(directory.path()), Some(6));
+        // The numbers go on after a start, whichever was believed.
+        in_spare(&mut store, 7);
+        let (mut store, _) = Store::open(directory.path()).unwrap();
+        store.save(&at(8), false).unwrap();
+        assert_eq!(opened(directory.path()), Some(8));
     }
 }

@@ -121,8 +121,8 @@ impl Drop for SmallDisk {
 #[test]
 fn a_disk_that_is_full_at_any_write_costs_what_is_counted_and_nothing_else() {
     const PAGE: u64 = 4096;
-    // Positions and the lock take some pages themselves.
-    for pages in 7..14 {
+    // Positions, the room kept for them and the lock take some pages themselves.
+    for pages in 9..16 {
         let Some(disk) = SmallDisk::new(pages * PAGE) else { return };
         let directory = disk.path().join("spool");
         let (mut delivered, mut refused, mut next) = (0, 0, 0_u64);
@@ -146,6 +146,73 @@ fn a_disk_that_is_full_at_any_write_costs_what_is_counted_and_nothing_else() {
         }
         assert!(refused > 0, "{pages} pages are not small");
         assert!(delivered > 0, "{pages} pages: nothing went through");
+    }
+}
+
+/// All other room of a disk, taken by somebody else.
+fn fill(disk: &SmallDisk) {
+    let mut file =
+        std::fs::OpenOptions::new().create(true).append(true).open(disk.path().join("else")).unwrap();
+    while file.write(&[b'x'; 4096]).is_ok_and(|written| written > 0) {}
+}
+
+/// What a reader has lost to a full disk, and what waits for it.
+fn lost_and_waiting(spool: &Spool, name: &str) -> (u64, u64) {
+    let (account, waiting) = spool.status_now().readers.get(name).unwrap().clone();
+    (account.dropped.get("disk_full").map_or(0, Counts::total), waiting.total())
+}
+
+/// Appends until nothing goes in any more, and then a hundred times; how many were refused.
+fn lose(spool: &Spool) -> u64 {
+    let line = format!("{:700}\n", 1);
+    while spool.append(&[1], line.as_bytes(), now_ms()).is_ok() {}
+    1 + (0..100).filter(|_| spool.append(&[1], line.as_bytes(), now_ms()).is_err()).count() as u64
+}
+
+#[test]
+fn what_was_lost_on_a_disk_that_stays_full_is_not_forgotten_with_the_process() {
+    for is_closed in [true, false] {
+        let Some(disk) = SmallDisk::new(1 << 20) else { return };
+        let directory = disk.path().join("spool");
+        let open = || Spool::open(&directory, BOUNDS, &["away", "sink"]).unwrap();
+        let mut spool = open();
+        for number in 0..10 {
+            spool.append(&[0], format!("{number}\n").as_bytes(), now_ms()).unwrap();
+        }
+        assert_eq!(read(&mut spool.reader("sink").unwrap()).len(), 10);
+        let mut lost = 0;
+        // The room that is kept for this has two slots.
+        for round in 0..3 {
+            fill(&disk);
+            lost += lose(&spool);
+            let (dropped, waiting) = lost_and_waiting(&spool, "away");
+            assert_eq!(dropped, lost, "round {round}");
+            if is_closed {
+                spool.close().unwrap();
+            } else {
+                // Nobody closes what is killed, but each second's losses are stored with the next one.
+                std::thread::sleep(Duration::from_millis(1100));
+                lost += lose(&spool);
+            }
+            drop(spool);
+            spool = open();
+            let (after, still_waiting) = lost_and_waiting(&spool, "away");
+            assert!(after >= dropped && after <= lost, "round {round}: {after}, {dropped} and then {lost}");
+            assert!(!is_closed || after == lost, "round {round}: {after} of {lost}");
+            assert_eq!(still_waiting, waiting, "round {round}");
+            lost = after;
+        }
+        std::fs::remove_file(disk.path().join("else")).unwrap();
+        spool.append(&[2], b"1000\n", now_ms()).unwrap();
+        spool.close().unwrap();
+        drop(spool);
+        // What stands in that room is not taken for the newest any more.
+        let spool = open();
+        let mut reader = spool.reader("away").unwrap();
+        let got = read(&mut reader);
+        assert!(got.starts_with(&[0, 1, 2]) && got.ends_with(&[1000]), "{got:?}");
+        assert_eq!(lost_and_waiting(&spool, "away"), (lost, 0));
+        assert_eq!(got.len() as u64 + lost, spool.status_now().fill.appended.total());
     }
 }
 
