@@ -6,8 +6,8 @@
 //! nothing is decided by it.
 
 use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::io::{self, Read};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -95,10 +95,18 @@ impl Lock {
         }
         // Whatever the umask: `status` of any user asks who holds it.
         file.set_permissions(Permissions::from_mode(0o644)).map_err(refused("set mode of"))?;
-        file.set_len(0)
-            .and_then(|()| writeln!(file, "{}", std::process::id()))
-            .map_err(refused("write pid into"))?;
+        write_pid(&file);
         Ok(Self { _file: file })
+    }
+}
+
+/// It is for people: a disk that is full keeps nobody from the lock. In place, as the room that it has may be the last there is.
+fn write_pid(file: &File) {
+    let text = format!("{}\n", std::process::id());
+    let written = file.write_all_at(text.as_bytes(), 0).and_then(|()| file.set_len(text.len() as u64));
+    if written.is_err() {
+        // No pid is better than another's.
+        let _ = file.set_len(0);
     }
 }
 

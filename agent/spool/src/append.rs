@@ -35,9 +35,9 @@ impl Spool {
                 _ => Lost::Io,
             };
             inner.lose(&counts, reason);
-            // Readers may be waiting for their backends meanwhile, and store nothing.
-            inner.save_now_and_then(false);
         }
+        // Readers may be waiting for their backends, and store nothing of what is lost meanwhile.
+        inner.save_now_and_then(false);
         drop(inner);
         self.shared.more.notify_all();
         result
@@ -80,7 +80,7 @@ impl Inner {
         if let Err(error) = written {
             let error = SpoolError::io("write", &last.path)(error);
             if let Err(undo) = file.set_len(last.len) {
-                // The next record goes into another segment; what stands behind this one's end is cut at the next open.
+                // The next record goes into another segment. Half a record is none, wherever it stands.
                 log::warn!("{:?}: half a record could not be taken back: {undo}", last.path);
                 self.seal();
             }

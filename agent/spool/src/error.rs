@@ -6,6 +6,7 @@ use std::{
 };
 
 use linnet_fleet::lock::LockError;
+use rustix::io::Errno;
 
 /// See each.
 #[derive(Debug, thiserror::Error)]
@@ -76,4 +77,11 @@ impl SpoolError {
             _ => Self::Io { what, path, source },
         }
     }
+}
+
+/// Whether it is the disk that does not give a file back, or the file system on it that is damaged: that does not pass, as a lack of
+/// descriptors or memory does, nor is it somebody's to permit.
+pub(crate) fn is_of_the_disk(error: &io::Error) -> bool {
+    let lasts = [Errno::IO, Errno::ISDIR, Errno::UCLEAN, Errno::BADMSG, Errno::NXIO, Errno::NODEV];
+    Errno::from_io_error(error).is_some_and(|errno| lasts.contains(&errno))
 }

@@ -7,7 +7,8 @@
 //! # Format (version 1, little-endian)
 //!
 //! A directory holds segments `0000000000000001.seg`, `…2.seg`, … in the order of writing, `readers.json` with the
-//! readers' positions and accounts, `readers.spare` for these on a full disk, and `lock`.
+//! readers' positions and accounts, `readers.synced.json` and `readers.spare` for these after a power loss and on a full
+//! disk, and `lock`.
 //!
 //! ```text
 //! segment  = preface head record*
@@ -31,7 +32,7 @@
 //!    returns. A power loss may take what was appended since the last [`Spool::sync`], which the caller does every few
 //!    seconds while it appends; segments are synced when they are closed.
 //! 3. *At least once.* A position is what a reader has settled. It is stored by rename about once a second and at every
-//!    pause, and synced every half minute and before a segment is deleted. After a crash a reader gets again what it
+//!    pause, and synced every half minute and before a segment is deleted; while that can't be done, none is. After a crash a reader gets again what it
 //!    settled since, with the same bytes; after a power loss, what it settled since the last sync.
 //!    On a full disk it goes to room that was taken before (`readers.spare`), so that a stop, or a `kill -9` but for the
 //!    last second, does not forget what was lost meanwhile.

@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, VecDeque},
     fs::{self, DirBuilder, File, OpenOptions},
     io,
-    os::unix::fs::DirBuilderExt,
+    os::unix::fs::{DirBuilderExt, FileExt},
     path::{Path, PathBuf},
     sync::{Arc, Condvar, Mutex},
     time::{Instant, SystemTime},
@@ -15,9 +15,9 @@ use linnet_fleet::lock::Lock;
 use crate::{
     account::{Account, Lost},
     counts::Counts,
-    error::SpoolError,
+    error::{SpoolError, is_of_the_disk},
     layout::{Preface, SEGMENT_HEADER, preface},
-    segment::{Age, Segment, first_header, measure, number_of},
+    segment::{Age, Measured, Segment, first_header, measure, number_of},
     spool::{Bounds, Inner, Shared, Spool},
     state::{Position, Store, Stored},
     tracked::Tracked,
@@ -77,7 +77,8 @@ impl Spool {
                 holes: Vec::new(),
             };
             let mut reader = Tracked::new(known.unwrap_or_else(fresh));
-            // Only what is dropped is deleted before its position is stored; the crash came in between.
+            // Only what is dropped is deleted before its position is stored (and, on a full disk without spare room, what is settled);
+            // the crash came in between.
             if reader.cursor.segment < first && !oldest.is_within(&reader.reached) {
                 reader.lose(reader.reached, oldest.max(&reader.reached), Lost::SpoolFull);
             }
@@ -130,8 +131,24 @@ struct Looked {
     preface: Preface,
 }
 
-fn open(path: &Path) -> Result<File, SpoolError> {
-    File::open(path).map_err(SpoolError::io("open", path))
+fn preface_of(path: &Path, len: u64) -> io::Result<Preface> {
+    let mut bytes = [0; SEGMENT_HEADER];
+    let have = usize::try_from(len).unwrap_or(usize::MAX).min(bytes.len());
+    let part = bytes.get_mut(..have).unwrap_or_default();
+    File::open(path)?.read_exact_at(part, 0)?;
+    Ok(preface(part))
+}
+
+/// None where the disk does not give it back: one file that is gone is no reason to lose what comes from now on.
+fn unless_of_the_disk<T>(path: &Path, result: io::Result<T>) -> Result<Option<T>, SpoolError> {
+    match result {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if is_of_the_disk(&error) => {
+            log::error!("{path:?}: {error}: what can't be read of it is lost");
+            Ok(None)
+        }
+        Err(error) => Err(SpoolError::io("read", path)(error)),
+    }
 }
 
 fn look(directory: &Path) -> Result<Vec<Looked>, SpoolError> {
@@ -140,13 +157,8 @@ fn look(directory: &Path) -> Result<Vec<Looked>, SpoolError> {
     for entry in entries {
         let path = entry.map_err(SpoolError::io("list", directory))?.path();
         let Some(number) = number_of(&path) else { continue };
-        let file = open(&path)?;
-        let len = file.metadata().map_err(SpoolError::io("stat", &path))?.len();
-        let mut bytes = [0; SEGMENT_HEADER];
-        let have = usize::try_from(len).unwrap_or(usize::MAX).min(bytes.len());
-        let part = bytes.get_mut(..have).unwrap_or_default();
-        io::Read::read_exact(&mut &file, part).map_err(SpoolError::io("read", &path))?;
-        let preface = preface(part);
+        let len = fs::metadata(&path).map_err(SpoolError::io("stat", &path))?.len();
+        let preface = unless_of_the_disk(&path, preface_of(&path, len))?.unwrap_or(Preface::Damaged);
         if let Preface::Version(version) = preface {
             return Err(SpoolError::Version { path, found: version });
         }
@@ -168,7 +180,8 @@ fn take_over(found: Vec<Looked>, now_ms: i64, cut_bytes: &mut u64) -> Result<Vec
             Preface::Good(header) => (Some(header.base), header.opened_ms),
             _ => {
                 log::error!("{path:?}: the header is damaged; its records are looked for");
-                let first = first_header(&open(&path)?, len).map_err(SpoolError::io("read", &path))?;
+                let first = File::open(&path).and_then(|file| first_header(&file, len));
+                let first = unless_of_the_disk(&path, first)?.flatten();
                 (None, first.map_or(now_ms, |(_, header)| header.time_ms))
             }
         };
@@ -192,8 +205,10 @@ fn take_over(found: Vec<Looked>, now_ms: i64, cut_bytes: &mut u64) -> Result<Vec
         };
         // Only the last can be torn; of the others only a damaged one is walked, and the one before it, for where they end.
         if !end_is_known || !matches!(preface, Preface::Good(_)) {
-            let file = open(&segment.path)?;
-            let found = measure(&file, len).map_err(SpoolError::io("read", &segment.path))?;
+            let found = File::open(&segment.path).and_then(|file| measure(&file, len));
+            // What was in it is known only if it is not the last: then the next one says where it ends.
+            let nothing = Measured { len, newest_ms: None, end: Counts::default() };
+            let found = unless_of_the_disk(&segment.path, found)?.unwrap_or(nothing);
             segment.end = base.max(&found.end);
             if let Some(newest_ms) = found.newest_ms {
                 segment.newest = Age::since_ms(newest_ms, now_ms);

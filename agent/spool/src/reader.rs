@@ -8,12 +8,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::io::Errno;
-
 use crate::{
     account::Settlement,
     counts::Counts,
-    error::SpoolError,
+    error::{SpoolError, is_of_the_disk},
     layout::SEGMENT_HEADER,
     segment::{Found, read},
     spool::{Inner, Shared},
@@ -43,13 +41,6 @@ struct Open {
 /// After so many failures in a row at one place, what follows there is given up: what is behind it must not wait for a disk that does
 /// not give it back.
 const TRIES: u32 = 3;
-
-/// Whether it is the disk that does not give a file back, or the file system on it that is damaged: that does not pass, as a lack of
-/// descriptors or memory does, nor is it somebody's to permit.
-fn is_of_the_disk(error: &io::Error) -> bool {
-    let lasts = [Errno::IO, Errno::ISDIR, Errno::UCLEAN, Errno::BADMSG, Errno::NXIO, Errno::NODEV];
-    Errno::from_io_error(error).is_some_and(|errno| lasts.contains(&errno))
-}
 
 /// What was appended at once: whole lines, and the kind of each.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -136,8 +127,11 @@ impl Reader {
             _ if is_of_the_disk(&error) => TRIES,
             _ => u32::MAX,
         };
+        // A handle may be what is stale.
+        self.file = None;
         let before = if self.failing.0 == position { self.failing.1 } else { 0 };
-        self.failing = (position, before.saturating_add(1));
+        // What passes says nothing of the disk.
+        self.failing = (position, before + u32::from(tries != u32::MAX));
         let error = SpoolError::io(what, path)(error);
         if self.failing.1 < tries {
             return Err(error);

@@ -2,7 +2,8 @@
 //!
 //! What is lost because there is no room must not be forgotten because there is no room. So some is taken while it can be had, written
 //! with zeros (blocks that are only reserved may need another one when they are first written), and used in place. There are two slots,
-//! written in turn: a crash in the middle of one leaves the other.
+//! written in turn and each brought to the disk before the other is touched: a crash in the middle of one, or a power loss, leaves the
+//! other.
 //!
 //! ```text
 //! slot = len:u32 crc:u32(of the text) text, little-endian; of length 0 when it is empty
@@ -92,8 +93,8 @@ impl Spare {
         Ok(())
     }
 
-    /// Puts a text into the next slot.
-    pub fn write(&mut self, text: &[u8], synced: bool) -> io::Result<()> {
+    /// Puts a text into the next slot, and brings it to the disk.
+    pub fn write(&mut self, text: &[u8]) -> io::Result<()> {
         if text.len() as u64 + HEADER > self.slot_bytes {
             return Err(io::ErrorKind::StorageFull.into());
         }
@@ -106,7 +107,7 @@ impl Spare {
         self.used = true;
         file.write_all_at(&bytes, self.next * self.slot_bytes)?;
         self.next = 1 - self.next;
-        if synced { file.sync_data() } else { Ok(()) }
+        file.sync_data()
     }
 
     fn open(&self, create: bool) -> io::Result<File> {
@@ -140,16 +141,16 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let mut spare = Spare::of(directory.path());
         assert!(!spare.is_ready());
-        assert_eq!(spare.write(b"none", true).unwrap_err().kind(), io::ErrorKind::StorageFull);
+        assert_eq!(spare.write(b"none").unwrap_err().kind(), io::ErrorKind::StorageFull);
         spare.make_ready(3000).unwrap();
         assert!(texts(directory.path()).is_empty());
         for text in ["a", "b", "c"] {
-            spare.write(text.as_bytes(), true).unwrap();
+            spare.write(text.as_bytes()).unwrap();
         }
         assert_eq!(texts(directory.path()), [b"c", b"b"]);
         let mut again = Spare::of(directory.path());
         again.keep(0);
-        again.write(b"d", false).unwrap();
+        again.write(b"d").unwrap();
         assert_eq!(texts(directory.path()), [b"c", b"d"]);
         again.make_ready(3000).unwrap();
         assert!(texts(directory.path()).is_empty());
@@ -160,12 +161,12 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let mut spare = Spare::of(directory.path());
         spare.make_ready(10).unwrap();
-        spare.write(&[b'x'; 4088], true).unwrap();
-        assert!(spare.write(&[b'x'; 4089], true).is_err());
+        spare.write(&[b'x'; 4088]).unwrap();
+        assert!(spare.write(&[b'x'; 4089]).is_err());
         assert_eq!(texts(directory.path()), [[b'x'; 4088]]);
         spare.make_ready(4089).unwrap();
         assert!(texts(directory.path()).is_empty());
-        spare.write(&[b'y'; 8178], true).unwrap();
+        spare.write(&[b'y'; 8178]).unwrap();
         assert_eq!(texts(directory.path()), [[b'y'; 8178]]);
     }
 
@@ -174,7 +175,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let mut spare = Spare::of(directory.path());
         spare.make_ready(10).unwrap();
-        spare.write(b"text", true).unwrap();
+        spare.write(b"text").unwrap();
         let path = directory.path().join(NAME);
         let good = fs::read(&path).unwrap();
         for at in 0..12 {

@@ -147,13 +147,15 @@ impl Spool {
             }
             (inner.active.clone(), inner.directory.clone())
         };
-        if let Some(file) = file {
-            file.sync_data().map_err(SpoolError::io("sync", &directory))?;
+        let of_file = file.map_or(Ok(()), |file| file.sync_data());
+        let synced = of_file.and_then(|()| File::open(&directory)?.sync_all());
+        if synced.is_err() {
+            self.shared.lock().unsynced = true;
         }
-        File::open(&directory).and_then(|d| d.sync_all()).map_err(SpoolError::io("sync", &directory))
+        synced.map_err(SpoolError::io("sync", &directory))
     }
 
-    /// Wakes all readers and lets them come to an end. Nothing can be appended any more.
+    /// Wakes all readers and lets them come to an end. Nothing is to be appended any more.
     pub fn stop(&self) {
         self.shared.lock().stopped = true;
         self.shared.more.notify_all();
@@ -229,10 +231,11 @@ impl Inner {
     pub fn save_now_and_then(&mut self, at_rest: bool) {
         // What the disk did not take is not tried again at each batch.
         let at_once = at_rest && !self.unsaved;
-        if !self.dirty || (!at_once && self.saved.elapsed() < SAVE_EVERY) {
+        let synced = self.synced.elapsed() >= SYNC_EVERY;
+        let is_to_be_synced = synced && self.saved > self.synced;
+        if !(self.dirty || is_to_be_synced) || (!at_once && self.saved.elapsed() < SAVE_EVERY) {
             return;
         }
-        let synced = self.synced.elapsed() >= SYNC_EVERY;
         if let Err(error) = self.save(synced) {
             if !self.unsaved {
                 log::warn!("spool: positions are not stored until that is mended: {error}");
@@ -258,20 +261,38 @@ impl Inner {
     /// Deletes what all readers have settled.
     pub fn collect(&mut self) {
         self.step_over_ends();
-        let settled = |inner: &Self| {
-            let first = inner.readers.values().map(|reader| reader.stored.position.segment).min();
-            let front = inner.segments.front()?;
-            let is_active = inner.active.is_some() && inner.segments.len() == 1;
-            (!is_active && first.is_none_or(|first| front.number < first)).then_some(())
-        };
-        if settled(self).is_none() {
+        if !self.is_settled() {
             return;
         }
-        // Before the segment goes: positions that a power loss brings back must not point into what is gone.
-        if let Err(error) = self.save(true) {
+        // Before the segment goes: positions that come back after a crash must not point into what is gone. But on a full disk
+        // storing them takes the room that it leaves.
+        let saved = self.save(true);
+        let is_full = matches!(saved, Err(SpoolError::Full { .. }));
+        if let Err(error) = saved
+            && !is_full
+        {
+            if !self.unsaved {
+                log::warn!("spool: what is settled stays until positions can be stored: {error}");
+            }
+            (self.unsaved, self.saved) = (true, Instant::now());
+            return;
+        }
+        self.remove_settled();
+        if is_full && let Err(error) = self.save(true) {
             log::warn!("spool: positions are not stored: {error}");
         }
-        while settled(self).is_some() {
+    }
+
+    /// The front, if no reader needs it.
+    fn is_settled(&self) -> bool {
+        let first = self.readers.values().map(|reader| reader.stored.position.segment).min();
+        let is_active = self.active.is_some() && self.segments.len() == 1;
+        let is_before = |front: &Segment| first.is_none_or(|first| front.number < first);
+        !is_active && self.segments.front().is_some_and(is_before)
+    }
+
+    fn remove_settled(&mut self) {
+        while self.is_settled() {
             let Some(front) = self.segments.front() else { return };
             if let Err(error) = front.remove() {
                 log::warn!("spool: {error}");

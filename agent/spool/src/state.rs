@@ -10,7 +10,8 @@
 
 use std::{
     collections::BTreeMap,
-    fs, io,
+    fs::{self, File},
+    io,
     path::{Path, PathBuf},
 };
 
@@ -21,7 +22,7 @@ use serde_json::value::RawValue;
 use crate::{
     account::Account,
     counts::{BEYOND, Counts},
-    error::SpoolError,
+    error::{SpoolError, is_of_the_disk},
     spare::Spare,
 };
 
@@ -100,10 +101,12 @@ pub(crate) struct Store {
     number: u64,
     /// That is in the spare room.
     is_full: bool,
+    /// What was found is of an earlier build, which left alone what is newer than it knew.
+    is_unnumbered: bool,
 }
 
 impl Store {
-    /// With what was stored; empty where there is nothing that can be read, with a word why in the log. None where nothing ever was.
+    /// With what was stored; empty where there is nothing that can be read, with a word why in the log. None where there is no file.
     pub fn open(directory: &Path) -> Result<(Self, Option<Readers>), SpoolError> {
         let mut spare = Spare::of(directory);
         let texts = spare.texts().into_iter();
@@ -115,14 +118,20 @@ impl Store {
         let mut number = kept.as_ref().and_then(|(_, saved)| saved.number);
         let kept = kept.map(|(_, saved)| saved);
         let found = newest(directory, kept)?;
-        number = number.max(found.as_ref().and_then(|saved| saved.number));
-        let store =
-            Self { directory: directory.to_owned(), spare, number: number.unwrap_or(0), is_full: false };
+        let synced = read(&directory.join(SYNCED)).ok().flatten().and_then(Result::ok);
+        for saved in found.iter().chain(&synced) {
+            number = number.max(saved.number);
+        }
+        let is_unnumbered = found.as_ref().is_some_and(|saved| saved.number.is_none());
+        let number = number.unwrap_or(0);
+        let store = Self { directory: directory.to_owned(), spare, number, is_full: false, is_unnumbered };
         Ok((store, found.map(|saved| saved.readers)))
     }
 
     /// Replaces what is stored.
     pub fn save(&mut self, readers: &Readers, synced: bool) -> Result<(), SpoolError> {
+        // What stands beside an earlier build's file is older than that: it is replaced at once.
+        let synced = synced || self.is_unnumbered;
         let path = self.directory.join(NAME);
         self.number = self.number.saturating_add(1);
         let json = encode(readers, self.number)
@@ -130,13 +139,14 @@ impl Store {
         let write = if synced { atomic_file::write } else { atomic_file::write_volatile };
         match write(&path, &json, MODE).map_err(|error| SpoolError::io("replace", &path)(cause(error))) {
             Ok(()) => self.was_saved(&path, json.len(), synced),
-            Err(full @ SpoolError::Full { .. }) => self.save_in_spare(&json, synced, full)?,
+            Err(full @ SpoolError::Full { .. }) => self.save_in_spare(&json, full)?,
             Err(error) => return Err(error),
         }
         Ok(())
     }
 
     fn was_saved(&mut self, path: &Path, json_len: usize, synced: bool) {
+        self.is_unnumbered = false;
         if std::mem::take(&mut self.is_full) {
             log::info!("spool: positions are stored in {path:?} again");
         }
@@ -152,8 +162,8 @@ impl Store {
         }
     }
 
-    fn save_in_spare(&mut self, json: &[u8], synced: bool, full: SpoolError) -> Result<(), SpoolError> {
-        if let Err(error) = self.spare.write(json, synced) {
+    fn save_in_spare(&mut self, json: &[u8], full: SpoolError) -> Result<(), SpoolError> {
+        if let Err(error) = self.spare.write(json) {
             log::debug!("spool: the room kept for positions on a full disk: {error}");
             return Err(full);
         }
@@ -196,7 +206,10 @@ fn read(path: &Path) -> Result<Option<Content>, SpoolError> {
         }
         _ => {}
     }
-    let bytes = fs::read(path).map_err(SpoolError::io("read", path))?;
+    let bytes = match fs::read(path) {
+        Err(error) if is_of_the_disk(&error) => return Ok(Some(Err(error.to_string()))),
+        other => other.map_err(SpoolError::io("read", path))?,
+    };
     match serde_json::from_slice(&bytes) {
         Ok(Versioned { version }) if version != VERSION => {
             Err(SpoolError::StateVersion { path: path.to_owned(), found: version })
@@ -207,6 +220,9 @@ fn read(path: &Path) -> Result<Option<Content>, SpoolError> {
 
 fn understand(bytes: &[u8]) -> Content {
     let document: Document<'_> = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+    if document.version != VERSION {
+        return Err(format!("it is of version {}", document.version));
+    }
     let text = document.readers.get();
     let other_readers = document.readers_crc.is_some_and(|crc| crc != crc32fast::hash(text.as_bytes()));
     if other_readers || document.number_crc != document.number.map(number_crc) {
@@ -232,7 +248,8 @@ fn name_twice(directory: &Path, path: &Path) -> io::Result<()> {
         _ => {}
     }
     fs::hard_link(path, &new)?;
-    fs::rename(&new, directory.join(SYNCED))
+    fs::rename(&new, directory.join(SYNCED))?;
+    File::open(directory)?.sync_all()
 }
 
 /// With the kind of error that the system had.
@@ -320,7 +337,7 @@ mod tests {
         let in_spare = |store: &mut Store, offset| {
             store.number += 1;
             let json = encode(&at(offset), store.number).unwrap();
-            store.save_in_spare(&json, true, SpoolError::Full { path: path.clone() }).unwrap();
+            store.save_in_spare(&json, SpoolError::Full { path: path.clone() }).unwrap();
         };
         store.save(&at(1), true).unwrap();
         in_spare(&mut store, 2);

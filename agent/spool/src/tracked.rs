@@ -34,14 +34,19 @@ impl Tracked {
             return;
         }
         let lost = self.uncounted(&from, &to);
-        self.stored.account.drop(reason.as_str(), &lost);
-        // Holes lie apart, or one within the other: whatever begins one was a state of the spool between two records.
-        let holes = &mut self.stored.holes;
-        holes.retain(|hole| !(from.is_within(&hole.from) && hole.to.is_within(&to)));
-        match holes.last_mut() {
-            Some(last) if last.to == from => last.to = to,
-            _ => holes.push(Hole { from, to }),
+        if !lost.is_zero() {
+            self.stored.account.drop(reason.as_str(), &lost);
         }
+        // Holes lie apart, with something that waits in between: one that meets others becomes one with them.
+        let mut whole = Hole { from, to };
+        self.stored.holes.retain(|hole| {
+            let meets = hole.from.is_within(&whole.to) && whole.from.is_within(&hole.to);
+            if meets {
+                whole = Hole { from: whole.from.min(&hole.from), to: whole.to.max(&hole.to) };
+            }
+            !meets
+        });
+        self.stored.holes.push(whole);
     }
 
     /// Whether more losses lie before it than can be remembered.
@@ -80,5 +85,36 @@ impl Tracked {
         self.stored.reached = self.reached;
         let reached = self.reached;
         self.stored.holes.retain(|hole| !hole.to.is_within(&reached));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A state of a spool in which there was only one kind.
+    fn at(count: u64) -> Counts {
+        let mut counts = Counts::default();
+        counts.0[0] = count;
+        counts
+    }
+
+    proptest! {
+        #[test]
+        fn each_event_is_lost_once_however_losses_meet(losses in prop::collection::vec((0_u64..60, 0_u64..12), 1..40)) {
+            let mut reader = Tracked::new(Stored::default());
+            let mut lost = [false; 80];
+            for (from, len) in losses {
+                reader.lose(at(from), at(from + len), Lost::DiskFull);
+                (from..from + len).for_each(|event| lost[event as usize] = true);
+                let expected = lost.iter().filter(|lost| **lost).count() as u64;
+                prop_assert_eq!(reader.stored.account.lost(), expected);
+                // No more of them are remembered than there are.
+                let runs = lost.chunk_by(|one, next| one == next).filter(|run| run[0]).count();
+                prop_assert_eq!(reader.stored.holes.len(), runs);
+            }
+        }
     }
 }

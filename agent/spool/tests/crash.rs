@@ -217,6 +217,23 @@ fn what_was_lost_on_a_disk_that_stays_full_is_not_forgotten_with_the_process() {
 }
 
 #[test]
+fn a_disk_that_is_full_from_the_start_is_no_reason_not_to_open() {
+    let Some(disk) = SmallDisk::new(1 << 20) else { return };
+    let directory = disk.path().join("spool");
+    std::fs::create_dir(&directory).unwrap();
+    fill(&disk);
+    for _ in 0..2 {
+        let spool = Spool::open(&directory, BOUNDS, &["sink"]).unwrap();
+        spool.append(&[1], b"1\n", now_ms()).unwrap_err();
+        assert_eq!(lost_and_waiting(&spool, "sink"), (1, 0));
+    }
+    std::fs::remove_file(disk.path().join("else")).unwrap();
+    let spool = Spool::open(&directory, BOUNDS, &["sink"]).unwrap();
+    spool.append(&[1], b"2\n", now_ms()).unwrap();
+    assert_eq!(read(&mut spool.reader("sink").unwrap()), [2]);
+}
+
+#[test]
 fn a_read_only_disk_is_refused_by_name_and_what_is_on_it_is_there_afterwards() {
     let Some(disk) = SmallDisk::new(1 << 20) else { return };
     let directory = disk.path().join("spool");

@@ -261,6 +261,72 @@ fn a_segment_that_does_not_come_back_is_counted_and_holds_nothing_up() {
     }
 }
 
+/// The same at a start. Which of them it is makes a difference: only the next one says where one ends.
+#[test]
+fn a_segment_that_can_not_be_read_at_a_start_costs_what_is_in_it() {
+    for bad in 1..=3 {
+        let directory = scratch();
+        let bounds = Bounds { max_bytes: 4 * 400, segment_bytes: 400, ..BOUNDS };
+        {
+            let spool = Spool::open(directory.path(), bounds, &["sink"]).unwrap();
+            for _ in 0..3 {
+                spool.append(&[1; 8], &b"{\"0123456789\":1}\n".repeat(8), now_ms()).unwrap();
+            }
+            spool.close().unwrap();
+        }
+        let segment = directory.path().join(format!("{bad:016x}.seg"));
+        fs::remove_file(&segment).unwrap();
+        fs::create_dir(&segment).unwrap();
+        let spool = Spool::open(directory.path(), BOUNDS, &["sink"]).unwrap();
+        spool.append(&[2], b"{}\n", now_ms()).unwrap();
+        let mut reader = spool.reader("sink").unwrap();
+        let (mut delivered, mut failures) = (Counts::default(), 0);
+        loop {
+            match reader.take(Duration::ZERO) {
+                Ok(Some(taken)) => delivered = delivered.plus(&Counts::of(taken.kinds())),
+                Ok(None) => break,
+                Err(_) => failures += 1,
+            }
+            assert!(failures < 10, "it fails for ever");
+        }
+        assert_eq!((delivered.0[1], delivered.0[2]), (16, 1), "segment {bad}");
+        reader.settle(&Settlement { delivered, ..Settlement::default() });
+        let (account, waiting) = spool.status_now().readers["sink"].clone();
+        assert_eq!(
+            (account.lost(), waiting),
+            (if bad < 3 { 8 } else { 0 }, Counts::default()),
+            "segment {bad}"
+        );
+    }
+}
+
+/// What is settled goes when the disk knows that it is settled (a directory stands in for one that takes no positions).
+#[test]
+fn nothing_is_deleted_while_positions_can_not_be_stored() {
+    let (directory, segment, _) = filled();
+    let state = directory.path().join("readers.json");
+    let spool = Spool::open(directory.path(), BOUNDS, &["sink"]).unwrap();
+    let aside = directory.path().join("aside");
+    fs::rename(&state, &aside).unwrap();
+    fs::create_dir(&state).unwrap();
+    let mut reader = spool.reader("sink").unwrap();
+    let (delivered, _) = all_of(&mut reader);
+    reader.settle(&Settlement { delivered, ..Settlement::default() });
+    // It is the last one, and is closed for this.
+    spool.close().unwrap_err();
+    assert!(segment.exists());
+    drop(reader);
+    drop(spool);
+    fs::remove_dir(&state).unwrap();
+    fs::rename(&aside, &state).unwrap();
+    // What comes twice is not counted as lost.
+    let spool = Spool::open(directory.path(), BOUNDS, &["sink"]).unwrap();
+    let (again, _) = all_of(&mut spool.reader("sink").unwrap());
+    assert_eq!(again, delivered);
+    let (account, _) = spool.status_now().readers["sink"].clone();
+    assert_eq!(account.lost(), 0);
+}
+
 /// What passes, or somebody may mend, is waited for (a link to itself stands in for a lack of descriptors, or a policy that forbids it).
 #[test]
 fn a_segment_that_could_not_be_opened_for_long_is_read_when_it_can_be() {
